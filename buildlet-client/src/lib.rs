@@ -1,0 +1,1 @@
+//! Drive one build worker: put and get trees, execute commands, list, remove

@@ -1,0 +1,1 @@
+//! Pack a tree to tar or tar.gz, and unpack a hostile archive safely
