@@ -1,1 +1,68 @@
-//! A log that one task writes and many read, from any offset, while it grows
+//! A log that one task writes and many read, from any offset, while it grows.
+//!
+//! Build output is the typical use: one process produces it, some dozens of browsers and programs watch it, some join
+//! late, some are slow, some have gone away without saying so. Each reader receives exactly the same bytes, starting
+//! where it likes, and none of them can hold up the writer.
+//!
+//! ```
+//! use livelog::{Bytes, Config};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let (mut writer, log) = livelog::log(Config::default());
+//! let mut early = log.reader();
+//! writer.append(Bytes::from_static(b"compiling\n"))?;
+//! writer.append(Bytes::from_static(b"testing\n"))?;
+//! writer.finish();
+//!
+//! let mut text = Vec::new();
+//! while let Some(chunk) = early.next().await? {
+//!     text.extend_from_slice(&chunk.data);
+//! }
+//! assert_eq!(text, b"compiling\ntesting\n");
+//!
+//! let mut late = log.reader_at(10);
+//! assert_eq!(late.next().await?.unwrap().data, "testing\n");
+//! # Ok(()) }
+//! ```
+//!
+//! Start with [`log`], which gives the one [`Writer`] and a [`Log`], the handle that makes a [`Reader`] for everybody
+//! who asks.
+//!
+//! # How it behaves
+//!
+//! * Bytes are kept in shared segments; readers receive reference-counted slices of them, never copies of their own.
+//! * Small appends are collected, so that writing byte by byte costs no allocation for each byte.
+//! * An append wakes the readers that wait, once each; readers that lag cost the writer nothing.
+//! * With [`Backing::File`] bytes are in the file before any reader sees them, memory holds only the newest part, and
+//!   readers that lie further behind read the file, away from the async threads.
+//! * [`Limit`] bounds what is kept, for instance by the rule of the Go build system's live log.
+//! * A writer that is dropped without [`Writer::finish`] ends the log as *aborted*, and every reader learns it.
+//!
+//! # What it does not do
+//!
+//! It knows nothing of HTTP, of lines, of encodings or of time stamps, and it never deletes the head of a log.
+//! It does not rate-limit or drop readers: whoever serves one decides how long to put up with it.
+//!
+//! # Runtime
+//!
+//! Waiting needs no particular runtime. File reads use the blocking pool of the tokio runtime they are polled in, and a
+//! thread of their own when there is none.
+
+mod config;
+mod error;
+mod file;
+mod limit;
+mod log;
+mod reader;
+mod segments;
+mod shared;
+mod waiters;
+mod writer;
+
+pub use bytes::Bytes;
+
+pub use crate::config::{Backing, Config, DEFAULT_MEMORY_TAIL, GO_MARKER, GO_MAX_BYTES, Limit};
+pub use crate::error::{AppendError, Outcome, ReadError};
+pub use crate::log::{Log, log};
+pub use crate::reader::{Chunk, Reader};
+pub use crate::writer::{Appended, Writer};

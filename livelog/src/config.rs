@@ -1,0 +1,68 @@
+use std::fs::File;
+
+use bytes::Bytes;
+
+/// The largest log, in bytes, of the Go build system (golang/build `livelog`): 2 MiB, marker included.
+pub const GO_MAX_BYTES: u64 = 2 << 20;
+
+/// What the Go build system writes in place of the rest of a log that became too long; 23 bytes, no final newline.
+pub const GO_MARKER: &[u8; 23] = b"\n\n... log truncated ...";
+
+/// The usual second field of [`Backing::File`]: 1 MiB.
+pub const DEFAULT_MEMORY_TAIL: usize = 1 << 20;
+
+/// How a log is kept.
+#[derive(Debug, Default)]
+pub struct Config {
+    /// How much of what is appended is kept. Default: everything.
+    pub limit: Limit,
+    /// Where it is kept. Default: in memory.
+    pub backing: Backing,
+}
+
+impl Config {
+    /// An unlimited log kept in `file`, with [`DEFAULT_MEMORY_TAIL`] bytes of it in memory.
+    pub fn file(file: File) -> Self {
+        Self {
+            limit: Limit::Unlimited,
+            backing: Backing::File(file, DEFAULT_MEMORY_TAIL),
+        }
+    }
+}
+
+/// How much of what is appended is kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Limit {
+    /// Everything.
+    #[default]
+    Unlimited,
+    /// The beginning only. The log never becomes longer than `max` bytes; when appends exceed that, the first
+    /// `max - marker.len()` of their bytes are kept and `marker` follows as the last bytes of the log.
+    ///
+    /// With an empty `marker` the log is cut in silence at `max` bytes, as the Go build system did before 2021. A marker
+    /// longer than `max` is itself cut. The cut is made at a byte, wherever it falls in a UTF-8 sequence.
+    HeadOnly {
+        /// Bytes in the log at most, marker included.
+        max: u64,
+        /// The last bytes of a log that was cut.
+        marker: Bytes,
+    },
+    /// The rule of the Go build system since 2021: [`HeadOnly`](Self::HeadOnly) with [`GO_MAX_BYTES`] and [`GO_MARKER`].
+    GoMarker,
+}
+
+/// Where the bytes are kept.
+#[derive(Debug, Default)]
+pub enum Backing {
+    /// In memory, all of them, for as long as a [`Log`](crate::Log), the writer or a reader exists.
+    #[default]
+    Memory,
+    /// In this file, from its offset 0. The file must have been opened for reading and writing and should be empty;
+    /// nobody else may write to it or shorten it.
+    ///
+    /// Bytes are written to the file before readers can see them (they survive the process, and after
+    /// [`Writer::sync`](crate::Writer::sync) the machine). The second field says how many of the newest bytes stay in
+    /// memory as well, usually [`DEFAULT_MEMORY_TAIL`]; 0 is allowed. Readers that lie further behind read the file.
+    File(File, usize),
+}

@@ -1,0 +1,200 @@
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use bytes::Bytes;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+/// The largest piece that is read from the file at once. A reader that stalls holds one.
+pub(crate) const FILE_PIECE: usize = 64 << 10;
+
+/// Threads that read one log's file at the same time. The page cache answers most reads, so a few keep many readers busy.
+const READ_WORKERS: usize = 2;
+
+/// A log's file. All access is positioned; the file's own cursor is never used.
+#[derive(Debug)]
+pub(crate) struct FileStore {
+    file: Arc<File>,
+    queue: Arc<Mutex<Queue>>,
+}
+
+/// Reads that readers wait for.
+///
+/// The first request starts a worker on a blocking thread, which goes on until the queue is empty. Requests belong to
+/// the queue, not to the readers' futures: a reader that is no longer polled cannot keep others from being served.
+#[derive(Debug, Default)]
+struct Queue {
+    requests: VecDeque<Request>,
+    workers: usize,
+}
+
+#[derive(Debug)]
+struct Request {
+    offset: u64,
+    len: usize,
+    reply: oneshot::Sender<io::Result<Bytes>>,
+}
+
+impl FileStore {
+    pub(crate) fn new(file: File) -> Self {
+        Self {
+            file: Arc::new(file),
+            queue: Arc::default(),
+        }
+    }
+
+    pub(crate) fn write_all_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
+        os::write_all_at(&self.file, data, offset)
+    }
+
+    /// Removes what a failed write left behind `len`, if the system lets us.
+    pub(crate) fn cut_back(&self, len: u64) {
+        let _ = self.file.set_len(len);
+    }
+
+    pub(crate) fn sync_blocking(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    pub(crate) async fn sync(&self) -> io::Result<()> {
+        let Ok(runtime) = Handle::try_current() else {
+            return self.sync_blocking();
+        };
+        let file = self.file.clone();
+        let synced = runtime.spawn_blocking(move || file.sync_data());
+        synced.await.map_err(io::Error::other)?
+    }
+
+    /// Starts reading up to `len` bytes at `offset`. Dropping the receiver withdraws a request that has not begun.
+    pub(crate) fn read(&self, offset: u64, len: usize) -> oneshot::Receiver<io::Result<Bytes>> {
+        let (reply, receiver) = oneshot::channel();
+        let mut queue = lock(&self.queue);
+        queue.requests.push_back(Request {
+            offset,
+            len: len.min(FILE_PIECE),
+            reply,
+        });
+        if queue.workers < READ_WORKERS {
+            queue.workers += 1;
+            drop(queue);
+            let worker = Worker {
+                file: self.file.clone(),
+                queue: self.queue.clone(),
+            };
+            match Handle::try_current() {
+                Ok(runtime) => drop(runtime.spawn_blocking(move || worker.run())),
+                // If no thread can be had, the worker is dropped, which fails the requests.
+                Err(_) => drop(thread::Builder::new().spawn(move || worker.run())),
+            }
+        }
+        receiver
+    }
+}
+
+#[derive(Debug)]
+struct Worker {
+    file: Arc<File>,
+    queue: Arc<Mutex<Queue>>,
+}
+
+impl Worker {
+    fn run(self) {
+        // Readers that join together ask for the same pieces one after the other: they share one copy.
+        let mut last: Option<(u64, Bytes)> = None;
+        loop {
+            let Some(request) = lock(&self.queue).requests.pop_front() else {
+                return;
+            };
+            if request.reply.is_closed() {
+                continue;
+            }
+            let answer = match &last {
+                Some((offset, data)) if *offset == request.offset && data.len() >= request.len => {
+                    Ok(data.slice(..request.len))
+                }
+                _ => read_piece(&self.file, request.offset, request.len),
+            };
+            if let Ok(data) = &answer {
+                last = Some((request.offset, data.clone()));
+            }
+            let _ = request.reply.send(answer);
+        }
+    }
+}
+
+/// Also runs when the runtime shuts down before the worker had its turn.
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let mut queue = lock(&self.queue);
+        queue.workers -= 1;
+        if queue.workers == 0 {
+            // Empty after a regular run. Otherwise dropping the requests tells their readers.
+            let abandoned = std::mem::take(&mut queue.requests);
+            drop(queue);
+            drop(abandoned);
+        }
+    }
+}
+
+fn read_piece(file: &File, offset: u64, len: usize) -> io::Result<Bytes> {
+    let mut data = vec![0; len];
+    let mut filled = 0;
+    while filled < len {
+        match os::read_at(file, &mut data[filled..], offset + filled as u64) {
+            // Somebody shortened the file.
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(n) => filled += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(data.into())
+}
+
+fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(unix)]
+mod os {
+    use std::fs::File;
+    use std::io;
+    use std::os::unix::fs::FileExt;
+
+    pub(super) fn read_at(file: &File, data: &mut [u8], offset: u64) -> io::Result<usize> {
+        file.read_at(data, offset)
+    }
+
+    pub(super) fn write_all_at(file: &File, data: &[u8], offset: u64) -> io::Result<()> {
+        file.write_all_at(data, offset)
+    }
+}
+
+#[cfg(windows)]
+mod os {
+    use std::fs::File;
+    use std::io;
+    use std::os::windows::fs::FileExt;
+
+    pub(super) fn read_at(file: &File, data: &mut [u8], offset: u64) -> io::Result<usize> {
+        file.seek_read(data, offset)
+    }
+
+    pub(super) fn write_all_at(file: &File, mut data: &[u8], mut offset: u64) -> io::Result<()> {
+        while !data.is_empty() {
+            match file.seek_write(data, offset) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => {
+                    data = &data[n..];
+                    offset += n as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}

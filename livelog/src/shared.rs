@@ -1,0 +1,104 @@
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use crate::error::Outcome;
+use crate::file::FileStore;
+use crate::segments::{Found, Segments};
+use crate::waiters::{Ticket, Waiters};
+
+/// What the writer, the handles and the readers of one log have in common.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    pub(crate) file: Option<FileStore>,
+}
+
+/// The lock around it is held for a few pointer moves, or for copying one small append; never while waking, writing or
+/// reading. A reader looks for bytes and leaves its waker under one lock, and the writer adds bytes and takes all wakers
+/// under one lock: whichever comes second sees what the first did, so no wake-up is lost.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) segments: Segments,
+    pub(crate) waiters: Waiters,
+    pub(crate) end: Option<End>,
+    /// Bytes that the limit refused.
+    pub(crate) dropped: u64,
+}
+
+/// As [`Outcome`], with the whole error.
+#[derive(Debug, Clone)]
+pub(crate) enum End {
+    Finished,
+    Aborted,
+    Failed(Arc<io::Error>),
+}
+
+impl End {
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Finished => Outcome::Finished,
+            Self::Aborted => Outcome::Aborted,
+            Self::Failed(error) => Outcome::Failed(error.kind()),
+        }
+    }
+}
+
+/// What a reader finds.
+#[derive(Debug)]
+pub(crate) enum Fetched {
+    Data(Bytes),
+    /// Only the file has it; the file holds this many bytes.
+    InFile(u64),
+    Ended(End),
+}
+
+impl Shared {
+    pub(crate) fn new(keep: usize, file: Option<FileStore>) -> Self {
+        Self {
+            state: Mutex::new(State {
+                segments: Segments::new(keep),
+                waiters: Waiters::default(),
+                end: None,
+                dropped: 0,
+            }),
+            file,
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing in this crate panics while it holds the lock; even so the state is whole at each step.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What there is at `offset`; if nothing, wakes the caller when that may have changed.
+    pub(crate) fn poll_fetch(
+        &self,
+        offset: u64,
+        ticket: &mut Option<Ticket>,
+        cx: &Context<'_>,
+    ) -> Poll<Fetched> {
+        let mut state = self.lock();
+        let fetched = match state.segments.find(offset) {
+            Found::Data(data) => Fetched::Data(data),
+            Found::Gone => Fetched::InFile(state.segments.len()),
+            Found::End => match &state.end {
+                Some(end) => Fetched::Ended(end.clone()),
+                None => {
+                    let replaced = state.waiters.register(ticket, cx.waker());
+                    drop(state);
+                    drop(replaced);
+                    return Poll::Pending;
+                }
+            },
+        };
+        Poll::Ready(fetched)
+    }
+
+    pub(crate) fn stop_waiting(&self, ticket: Ticket) {
+        let waker = self.lock().waiters.cancel(ticket);
+        drop(waker);
+    }
+}

@@ -1,0 +1,192 @@
+use std::io;
+use std::sync::Arc;
+use std::task::Waker;
+
+use bytes::Bytes;
+
+use crate::error::AppendError;
+use crate::limit::Limiter;
+use crate::shared::{End, Shared};
+
+/// The one writer of a log.
+///
+/// Dropping it without [`finish`](Self::finish) ends the log as [`Aborted`](crate::Outcome::Aborted).
+#[derive(Debug)]
+pub struct Writer {
+    shared: Arc<Shared>,
+    limiter: Limiter,
+    /// Where the next bytes go.
+    len: u64,
+    ended: bool,
+    /// Empty between calls; keeps the allocation.
+    wakers: Vec<Option<Waker>>,
+}
+
+/// What became of an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// Bytes that are now in the log, from the start of the append.
+    pub accepted: usize,
+    /// Bytes that the log's [`Limit`](crate::Limit) refused.
+    pub dropped: usize,
+}
+
+impl Writer {
+    pub(crate) fn new(shared: Arc<Shared>, limiter: Limiter) -> Self {
+        Self {
+            shared,
+            limiter,
+            len: 0,
+            ended: false,
+            wakers: Vec::new(),
+        }
+    }
+
+    /// Appends `data` and wakes the readers that wait for it.
+    ///
+    /// Never waits for readers. With [`Backing::File`](crate::Backing::File) it writes the file, which takes the time of
+    /// a write to the page cache.
+    ///
+    /// Small appends are copied; one of 16 KiB or more is kept as it is, together with the buffer that it is a slice of.
+    ///
+    /// # Errors
+    ///
+    /// Only with a file: see [`AppendError`]. Bytes beyond the log's limit are not an error; the answer counts them.
+    pub fn append(&mut self, data: Bytes) -> Result<Appended, AppendError> {
+        self.add(&data, Some(&data))
+    }
+
+    /// As [`append`](Self::append), for bytes that are borrowed; always copies.
+    ///
+    /// # Errors
+    ///
+    /// As [`append`](Self::append).
+    pub fn append_slice(&mut self, data: &[u8]) -> Result<Appended, AppendError> {
+        self.add(data, None)
+    }
+
+    /// Bytes in the log now.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether the log holds no byte now.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Ends the log: it is whole, and readers that have read all of it are told so.
+    ///
+    /// After a failed append the log has ended already, and stays as it is.
+    pub fn finish(mut self) {
+        self.end(End::Finished);
+    }
+
+    /// Waits until what was appended is on the disk (`fdatasync`), away from the async threads. Does nothing for a log in
+    /// memory.
+    ///
+    /// Cancel safe; what the disk has begun, it completes.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system answers. Whether bytes appended since the last success are on the disk is then unknown.
+    pub async fn sync(&self) -> io::Result<()> {
+        match &self.shared.file {
+            Some(file) => file.sync().await,
+            None => Ok(()),
+        }
+    }
+
+    /// As [`sync`](Self::sync), but blocks the thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`sync`](Self::sync).
+    pub fn sync_blocking(&self) -> io::Result<()> {
+        match &self.shared.file {
+            Some(file) => file.sync_blocking(),
+            None => Ok(()),
+        }
+    }
+
+    fn add(&mut self, data: &[u8], shared: Option<&Bytes>) -> Result<Appended, AppendError> {
+        if self.ended {
+            return Err(AppendError::Sealed);
+        }
+        let admitted = self.limiter.admit(data.len());
+        let kept = &data[..admitted.keep];
+        let marker = admitted.marker.as_deref().unwrap_or_default();
+        let appended = Appended {
+            accepted: kept.len(),
+            dropped: data.len() - kept.len(),
+        };
+        if appended.dropped > 0 {
+            self.shared.lock().dropped += appended.dropped as u64;
+        }
+        if kept.is_empty() && marker.is_empty() {
+            return Ok(appended);
+        }
+
+        if let Some(file) = &self.shared.file {
+            let written = file
+                .write_all_at(kept, self.len)
+                .and_then(|()| file.write_all_at(marker, self.len + kept.len() as u64));
+            if let Err(error) = written {
+                // Whoever reads the file itself should not find more than readers of the log do.
+                file.cut_back(self.len);
+                let error = Arc::new(error);
+                self.end(End::Failed(error.clone()));
+                return Err(AppendError::File(error));
+            }
+        }
+
+        self.len += (kept.len() + marker.len()) as u64;
+        let mut state = self.shared.lock();
+        match shared {
+            Some(data) => state.segments.push_shared(data.slice(..kept.len())),
+            None => state.segments.push_slice(kept),
+        }
+        state.segments.push_slice(marker);
+        state.waiters.take(&mut self.wakers);
+        drop(state);
+        self.wake();
+        Ok(appended)
+    }
+
+    fn end(&mut self, end: End) {
+        if self.ended {
+            return;
+        }
+        self.ended = true;
+        let mut state = self.shared.lock();
+        state.end = Some(end);
+        state.segments.close();
+        state.waiters.take(&mut self.wakers);
+        drop(state);
+        self.wake();
+    }
+
+    fn wake(&mut self) {
+        for waker in self.wakers.drain(..).flatten() {
+            waker.wake();
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.end(End::Aborted);
+    }
+}
+
+/// Accepts everything, as the Go build system's log does: bytes beyond the limit are dropped without an error.
+impl io::Write for Writer {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.append_slice(data)?;
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
