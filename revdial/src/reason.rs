@@ -1,0 +1,81 @@
+//! Why a session ended.
+
+use std::{fmt, future::Future, io, sync::Arc, time::Duration};
+
+use tokio::sync::watch;
+
+use crate::control::ProtocolError;
+
+/// Why a [`Dialer`](crate::Dialer) or [`Listener`](crate::Listener) came to its end.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// This side closed it, or dropped the last handle.
+    Local,
+    /// The peer ended the control connection. Peers of this crate say why; Go peers do not.
+    Peer(Option<String>),
+    /// The peer sent no line for this long.
+    Idle(Duration),
+    /// The peer did not take a control line within this time.
+    WriteTimeout(Duration),
+    /// The peer sent something that is no control line.
+    Protocol(ProtocolError),
+    /// The control connection failed.
+    Io(Arc<io::Error>),
+    /// The session could not start: no randomness for its id, or an unusable base path.
+    Setup(String),
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local => f.write_str("closed by this side"),
+            Self::Peer(None) => f.write_str("closed by the peer"),
+            Self::Peer(Some(why)) => write!(f, "closed by the peer: {why}"),
+            Self::Idle(limit) => write!(f, "peer sent nothing for {limit:?}"),
+            Self::WriteTimeout(limit) => {
+                write!(f, "peer did not take a control line for {limit:?}")
+            }
+            Self::Protocol(error) => write!(f, "peer broke the protocol: {error}"),
+            Self::Io(error) => write!(f, "control connection failed: {error}"),
+            Self::Setup(why) => write!(f, "session could not start: {why}"),
+        }
+    }
+}
+
+/// A value that is set at most once and can be awaited by many.
+#[derive(Debug)]
+pub(crate) struct Ending(watch::Sender<Option<CloseReason>>);
+
+impl Ending {
+    pub(crate) fn new() -> Self {
+        Self(watch::Sender::new(None))
+    }
+
+    /// Records `reason` unless one is recorded already; true for the first.
+    pub(crate) fn set(&self, reason: CloseReason) -> bool {
+        self.0.send_if_modified(|slot| {
+            let first = slot.is_none();
+            if first {
+                *slot = Some(reason);
+            }
+            first
+        })
+    }
+
+    pub(crate) fn get(&self) -> Option<CloseReason> {
+        self.0.borrow().clone()
+    }
+
+    /// Resolves once a reason is recorded. Owns what it needs, so it keeps no session alive.
+    pub(crate) fn wait(&self) -> impl Future<Output = CloseReason> + Send + 'static {
+        let mut changes = self.0.subscribe();
+        async move {
+            match changes.wait_for(Option::is_some).await {
+                Ok(reason) => reason.clone().unwrap_or(CloseReason::Local),
+                // The session went away without a word; only dropping it here can do that.
+                Err(_) => CloseReason::Local,
+            }
+        }
+    }
+}

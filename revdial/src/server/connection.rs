@@ -1,0 +1,174 @@
+//! Serving one connection.
+
+use std::{
+    error::Error as StdError,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::Poll,
+    time::Duration,
+};
+
+use http::{Request, Response};
+use http_body::Body;
+use hyper::{body::Incoming, server::conn::http1, service::Service};
+use hyper_util::rt::TokioIo;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    takeover::{self, Start},
+    watch::{Watch, WatchedBody, WatchedIo},
+};
+use crate::{Io, Stream};
+
+/// Bounds of one served connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServeConfig {
+    /// How long a request head may take from its first byte to its last. Default 10 s.
+    pub head_timeout: Duration,
+    /// How long a connection may stay open between requests, and before the first. Default 120 s.
+    pub idle_timeout: Duration,
+    /// The longest request head, in bytes; beyond it the answer is 431. Default 64 KiB.
+    pub max_head: usize,
+}
+
+impl Default for ServeConfig {
+    fn default() -> Self {
+        Self {
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(120),
+            max_head: 64 * 1024,
+        }
+    }
+}
+
+/// Why a connection was given up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The peer began a request head and did not finish it in time.
+    #[error("peer took longer than {0:?} for a request head")]
+    SlowHead(Duration),
+    /// The peer sent no request.
+    #[error("peer sent no request for {0:?}")]
+    Idle(Duration),
+    /// The peer broke HTTP, went away half-way, or the service failed.
+    #[error("HTTP connection failed")]
+    Http(#[source] hyper::Error),
+}
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+type Slot = Arc<Mutex<Option<Start>>>;
+
+/// Serves HTTP/1 requests on `io` until the peer is done, a limit is reached, or a response made
+/// by [`switching_protocols`](super::switching_protocols) hands the connection over; in that
+/// case the future goes on to run what was handed over.
+///
+/// Once `shutdown` is cancelled, a request under way is still answered and an idle connection is
+/// closed; a connection that was handed over is not touched. Dropping the future closes
+/// everything at once.
+pub async fn serve_connection<S, B>(
+    io: impl Io,
+    service: S,
+    config: ServeConfig,
+    shutdown: CancellationToken,
+) -> Result<(), ServeError>
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    let watch = Watch::new();
+    let slot = Slot::default();
+    let io = TokioIo::new(WatchedIo {
+        io,
+        watch: watch.clone(),
+    });
+    let service = Watched {
+        service: Box::new(service),
+        watch: watch.clone(),
+        slot: Arc::clone(&slot),
+    };
+    let mut connection = http1::Builder::new()
+        .half_close(false)
+        .header_read_timeout(None)
+        .max_header_size(config.max_head)
+        .serve_connection(io, service);
+
+    let mut stopping = false;
+    let mut cancelled = std::pin::pin!(shutdown.cancelled());
+    let mut timer: Option<Pin<Box<Sleep>>> = None;
+    std::future::poll_fn(|cx| {
+        if !stopping && cancelled.as_mut().poll(cx).is_ready() {
+            stopping = true;
+            Pin::new(&mut connection).graceful_shutdown();
+        }
+        if let Poll::Ready(done) = connection.poll_without_shutdown(cx) {
+            return Poll::Ready(done.map_err(ServeError::Http));
+        }
+        let Some((at, error)) = watch.deadline(config.idle_timeout, config.head_timeout) else {
+            return Poll::Pending;
+        };
+        let timer = arm(&mut timer, at);
+        timer.as_mut().poll(cx).map(|()| Err(error))
+    })
+    .await?;
+
+    let start = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let parts = connection.into_parts();
+    let io = parts.io.into_inner().io;
+    match start {
+        Some(start) => start(Stream::with_read_ahead(io, parts.read_buf)).await,
+        None => {
+            let mut io = io;
+            // Says goodbye properly (TLS close_notify); a peer that is gone cannot hear it.
+            let farewell = tokio::io::AsyncWriteExt::shutdown(&mut io);
+            let _ = tokio::time::timeout(Duration::from_secs(1), farewell).await;
+        }
+    }
+    Ok(())
+}
+
+/// The timer, set to `at`.
+fn arm(timer: &mut Option<Pin<Box<Sleep>>>, at: Instant) -> &mut Pin<Box<Sleep>> {
+    let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
+    if timer.deadline() != at {
+        timer.as_mut().reset(at);
+    }
+    timer
+}
+
+/// The caller's service; puts takeovers aside and keeps the watch informed.
+struct Watched<S> {
+    /// Boxed, because hyper must be able to move the connection.
+    service: Box<S>,
+    watch: Watch,
+    slot: Slot,
+}
+
+impl<S, B> Service<Request<Incoming>> for Watched<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>>,
+    S::Future: Send + 'static,
+    S::Error: 'static,
+    B: 'static,
+{
+    type Response = Response<WatchedBody<B>>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        self.watch.request_begins();
+        let answer = self.service.call(request);
+        let (watch, slot) = (self.watch.clone(), Arc::clone(&self.slot));
+        Box::pin(async move {
+            let mut response = answer.await?;
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = takeover::take(&mut response);
+            Ok(response.map(|body| WatchedBody::new(body, watch)))
+        })
+    }
+}
