@@ -1,0 +1,283 @@
+//! Why an archive was not unpacked, and how far it came.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use crate::gotext;
+use crate::{NameError, Unpacked};
+
+/// Unpacking stopped; what was written before stays.
+///
+/// [`kind`](Self::kind) says why, [`progress`](Self::progress) how far it came.
+#[derive(Debug)]
+pub struct UnpackError {
+    inner: Box<(UnpackErrorKind, Unpacked)>,
+}
+
+impl UnpackError {
+    pub(crate) fn new(kind: UnpackErrorKind, progress: Unpacked) -> Self {
+        Self {
+            inner: Box::new((kind, progress)),
+        }
+    }
+
+    /// Why unpacking stopped.
+    pub fn kind(&self) -> &UnpackErrorKind {
+        &self.inner.0
+    }
+
+    /// What had been written by then. A file that was cut short is removed and not counted.
+    pub fn progress(&self) -> &Unpacked {
+        &self.inner.1
+    }
+
+    /// Whether the archive (or whoever sent it) is to blame, so that trying again with the same
+    /// bytes is pointless. `false` means that this machine could not write: disk full, no
+    /// permission. A server answers 400 or 500 by it.
+    ///
+    /// A reader that failed counts as the sender's fault, as in the Go original.
+    pub fn is_input_fault(&self) -> bool {
+        !matches!(self.kind(), UnpackErrorKind::Io { .. })
+    }
+
+    /// The error and its causes in one line, worded as the Go original words it: `tar error:
+    /// unexpected EOF`, `tar file contained invalid name "../x"`.
+    pub fn message(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+}
+
+impl fmt::Display for UnpackError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind().fmt(f)
+    }
+}
+
+impl Error for UnpackError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.kind().source()
+    }
+}
+
+/// Why unpacking stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnpackErrorKind {
+    /// The stream does not start with a gzip header.
+    #[error("requires gzip-compressed body")]
+    NotGzip {
+        /// What is wrong with the header.
+        source: GzipFault,
+    },
+    /// The stream is not a whole, well-formed archive, or could not be read to its end.
+    #[error("tar error")]
+    Tar {
+        /// What is wrong.
+        source: TarFault,
+    },
+    /// An entry's name leads outside, or cannot be a name.
+    #[error("tar file contained invalid name {}", gotext::quote(name))]
+    InvalidName {
+        /// The name as it stands in the archive.
+        name: Vec<u8>,
+        /// The rule it breaks.
+        reason: NameError,
+    },
+    /// An entry is of a type that is not unpacked: a device, a fifo, a sparse file, a link where
+    /// the policy refuses links, or an unknown one.
+    #[error(
+        "tar file entry {} contained unsupported file type {mode}",
+        gotext::plain(name)
+    )]
+    UnsupportedType {
+        /// The entry's name.
+        name: Vec<u8>,
+        /// Its mode as Go prints it, such as `Lrwxrwxrwx`.
+        mode: String,
+        /// The type byte of the header.
+        typeflag: u8,
+    },
+    /// A link does not stay inside, or names nothing that can be linked to.
+    #[error(
+        "tar file entry {} is a link to {}, which {reason}",
+        gotext::plain(name),
+        gotext::quote(target)
+    )]
+    Link {
+        /// The link's name.
+        name: Vec<u8>,
+        /// What it should lead to.
+        target: Vec<u8>,
+        /// Why that is refused, as the end of a sentence.
+        reason: &'static str,
+    },
+    /// What is already there, from this archive or from before, is in the entry's way.
+    #[error("tar file entry {} is blocked by {obstacle}", gotext::plain(name))]
+    Blocked {
+        /// The entry's name.
+        name: Vec<u8>,
+        /// What is in the way.
+        obstacle: &'static str,
+    },
+    /// The archive is larger than allowed, in one of the ways [`Limits`](crate::Limits) names.
+    #[error("archive exceeds the limit of {max} {limit}")]
+    Limit {
+        /// Which limit.
+        limit: Limit,
+        /// Its value.
+        max: u64,
+        /// The entry concerned, where there is one; cut to 256 bytes.
+        name: Option<Vec<u8>>,
+    },
+    /// The system refused to write.
+    #[error("{action} {}", gotext::plain(name))]
+    Io {
+        /// What was tried, such as `cannot create file`.
+        action: &'static str,
+        /// The entry's name.
+        name: Vec<u8>,
+        /// The system's answer.
+        source: io::Error,
+    },
+}
+
+/// The limit an archive exceeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Limit {
+    /// [`Limits::max_bytes`](crate::Limits::max_bytes)
+    Bytes,
+    /// [`Limits::max_file_bytes`](crate::Limits::max_file_bytes)
+    FileBytes,
+    /// [`Limits::max_entries`](crate::Limits::max_entries)
+    Entries,
+    /// [`Limits::max_depth`](crate::Limits::max_depth)
+    Depth,
+    /// [`Limits::max_name`](crate::Limits::max_name)
+    Name,
+    /// [`Limits::max_component`](crate::Limits::max_component)
+    Component,
+    /// [`Limits::max_ratio`](crate::Limits::max_ratio)
+    Ratio,
+    /// An extended header of more than 1 MiB, which no real archive has.
+    ExtendedHeader,
+}
+
+/// The unit, fit for `the limit of 5 …`.
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bytes => "bytes unpacked",
+            Self::FileBytes => "bytes in one file",
+            Self::Entries => "entries",
+            Self::Depth => "directories deep",
+            Self::Name => "bytes in a name",
+            Self::Component => "bytes in one component of a name",
+            Self::Ratio => "unpacked bytes for each compressed one",
+            Self::ExtendedHeader => "bytes in an extended header",
+        })
+    }
+}
+
+/// What is wrong with a tar stream.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TarFault {
+    /// The stream ends inside an entry or before the archive's end mark.
+    #[error("unexpected EOF")]
+    Truncated,
+    /// A header block makes no sense.
+    #[error("archive/tar: invalid tar header")]
+    Header(#[source] HeaderFault),
+    /// The compressed stream around it is damaged.
+    #[error(transparent)]
+    Gzip(GzipFault),
+    /// The caller's reader failed.
+    #[error(transparent)]
+    Read(io::Error),
+}
+
+/// What is wrong with a tar header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HeaderFault {
+    /// The block's checksum is absent or does not match: not a header at all.
+    #[error("checksum does not match")]
+    Checksum,
+    /// A number is not one, is negative, or does not fit.
+    #[error("bad number")]
+    Number,
+    /// A single zero block is followed by something else.
+    #[error("lone zero block")]
+    LoneZeroBlock,
+    /// A PAX record's length or form is wrong.
+    #[error("malformed extended header record")]
+    Record,
+    /// The same property is given twice, which readers resolve differently.
+    #[error("property given twice")]
+    Duplicate,
+    /// A directory, link or other entry without content declares some, which readers skip or not.
+    #[error("entry of a type without content declares a size")]
+    Size,
+    /// An extended header describes no entry.
+    #[error("extended header without an entry")]
+    Dangling,
+}
+
+/// What is wrong with a gzip stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GzipFault {
+    /// The stream is empty.
+    #[error("EOF")]
+    Empty,
+    /// It ends inside a member.
+    #[error("unexpected EOF")]
+    Truncated,
+    /// A member, or what follows the last one, does not start with a gzip header.
+    #[error("gzip: invalid header")]
+    Header,
+    /// A member's checksum or length does not match its content.
+    #[error("gzip: invalid checksum")]
+    Checksum,
+    /// The compressed data makes no sense.
+    #[error("flate: corrupt input")]
+    Corrupt,
+}
+
+impl From<TarFault> for UnpackErrorKind {
+    fn from(source: TarFault) -> Self {
+        Self::Tar { source }
+    }
+}
+
+impl From<HeaderFault> for UnpackErrorKind {
+    fn from(fault: HeaderFault) -> Self {
+        Self::Tar {
+            source: TarFault::Header(fault),
+        }
+    }
+}
+
+impl UnpackErrorKind {
+    pub(crate) fn limit(limit: Limit, max: u64, name: Option<&[u8]>) -> Self {
+        let name = name.map(|n| n[..n.len().min(256)].to_vec());
+        Self::Limit { limit, max, name }
+    }
+
+    pub(crate) fn io(action: &'static str, name: &[u8], source: io::Error) -> Self {
+        Self::Io {
+            action,
+            name: name.to_vec(),
+            source,
+        }
+    }
+}

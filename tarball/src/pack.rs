@@ -1,0 +1,513 @@
+//! Packing a tree.
+
+use std::ffi::OsString;
+use std::io::{self, BufWriter, Read, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+use cap_fs_ext::{DirExt, FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
+use cap_std::fs::{Dir, File, Metadata as FsMetadata, OpenOptions};
+use flate2::{Compression, write::GzEncoder};
+
+use crate::encode::{self, Entry, EntryKind};
+use crate::name::os_bytes;
+use crate::{NameError, RelPath, validate_name};
+
+/// How to pack.
+#[derive(Clone, Copy, Debug)]
+pub struct PackOptions {
+    /// What the entries say about their files. Default [`Metadata::Files`].
+    pub metadata: Metadata,
+    /// How many directories deep the tree may be; each one on the way is held open. Default 256.
+    pub max_depth: usize,
+    /// The level [`pack_gz`] compresses at, 0 to 9. Default 6.
+    pub gzip_level: u32,
+}
+
+impl Default for PackOptions {
+    fn default() -> Self {
+        Self {
+            metadata: Metadata::Files,
+            max_depth: 256,
+            gzip_level: 6,
+        }
+    }
+}
+
+/// What entries say about their files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Metadata {
+    /// Mode, numeric owner and group, and modification time to the second, as the file system has
+    /// them. Owner names are left empty.
+    Files,
+    /// The same for every file, so that equal trees give equal archives: this modification time,
+    /// owner and group 0, modes 0755 for directories and executables and 0644 for the rest.
+    Fixed {
+        /// Seconds since 1970.
+        mtime: u64,
+    },
+}
+
+/// What was packed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Packed {
+    /// Regular files.
+    pub files: u64,
+    /// Directories, the root not counted.
+    pub dirs: u64,
+    /// Symlinks.
+    pub links: u64,
+    /// Bytes of file content.
+    pub bytes: u64,
+    /// How many things were left out because an archive cannot, or should not, hold them.
+    pub skipped: u64,
+    /// The first hundred of these.
+    pub skipped_names: Vec<Skipped>,
+    /// How long it took, the time waiting for the writer included.
+    pub elapsed: Duration,
+}
+
+/// Something that was left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// Its name, relative to the root.
+    pub name: PathBuf,
+    /// What it is.
+    pub kind: SkippedKind,
+}
+
+/// Why something was left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SkippedKind {
+    /// A socket, fifo or device.
+    Special,
+}
+
+/// Why a tree was not packed. The archive written so far has no end mark and must not be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PackError {
+    /// The root is no name beneath the directory.
+    #[error("root {root:?} is not a path beneath the directory")]
+    InvalidRoot {
+        /// The root asked for.
+        root: String,
+        /// The rule it breaks.
+        source: NameError,
+    },
+    /// The root cannot be opened, or is neither a directory nor a regular file. Nothing was written.
+    #[error("cannot open root {root:?}")]
+    Root {
+        /// The root asked for.
+        root: String,
+        /// The system's answer; `NotFound` if there is no such thing.
+        source: io::Error,
+    },
+    /// A file or directory in the tree cannot be read, or vanished.
+    #[error("cannot read {}", name.display())]
+    Read {
+        /// Its name, relative to the root.
+        name: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A file became shorter after its size was written to the archive.
+    #[error("{} shrank from {expected} to {actual} bytes while it was packed", name.display())]
+    Shrunk {
+        /// Its name, relative to the root.
+        name: PathBuf,
+        /// Its size at first.
+        expected: u64,
+        /// The bytes there were.
+        actual: u64,
+    },
+    /// The tree is deeper than [`PackOptions::max_depth`].
+    #[error("{} is more than {max} directories deep", name.display())]
+    TooDeep {
+        /// The directory, relative to the root.
+        name: PathBuf,
+        /// The limit.
+        max: usize,
+    },
+    /// A name has no form an archive could hold. Only on systems whose names are not bytes.
+    #[error("{} has no portable name", name.display())]
+    Name {
+        /// The name, relative to the root.
+        name: PathBuf,
+    },
+    /// The caller's writer failed.
+    #[error("cannot write archive")]
+    Write {
+        /// Its error.
+        source: io::Error,
+    },
+}
+
+/// Packs what lies at `root` beneath `dir` (`""` or `"."` for `dir` itself) to a plain tar stream.
+///
+/// Entries come in lexical order, a directory before what is in it; names are relative to the root,
+/// with slashes, those of directories ending in one. The root itself has no entry. Symlinks are
+/// stored, not followed, except in `root`, where they are followed if they stay beneath `dir`. If
+/// `root` is a regular file, the archive has one entry with an **empty name**, as peers of the Go
+/// original expect.
+///
+/// Sockets, fifos and devices are left out and reported. A file that grows meanwhile is cut at the
+/// size it had.
+///
+/// # Errors
+///
+/// [`PackError`]. The archive is then incomplete, and readers notice: it has no end mark.
+pub fn pack(
+    dir: &Dir,
+    root: &str,
+    writer: impl Write,
+    options: &PackOptions,
+) -> Result<Packed, PackError> {
+    Tree::open(dir, root)?.pack(writer, options)
+}
+
+/// As [`pack`], compressed to a single gzip member with [`PackOptions::gzip_level`].
+///
+/// # Errors
+///
+/// As [`pack`].
+pub fn pack_gz(
+    dir: &Dir,
+    root: &str,
+    writer: impl Write,
+    options: &PackOptions,
+) -> Result<Packed, PackError> {
+    let tree = Tree::open(dir, root)?;
+    let mut gzip = GzEncoder::new(writer, Compression::new(options.gzip_level.min(9)));
+    let packed = tree.pack(&mut gzip, options)?;
+    gzip.finish()
+        .map_err(|source| PackError::Write { source })?;
+    Ok(packed)
+}
+
+/// A tree that was found and opened, so that packing it can begin.
+#[derive(Debug)]
+pub struct Tree {
+    root: Root,
+}
+
+#[derive(Debug)]
+enum Root {
+    Dir(Dir),
+    File(File, FsMetadata),
+}
+
+impl Tree {
+    /// Opens what lies at `root` beneath `dir`, as [`pack`] takes them.
+    ///
+    /// # Errors
+    ///
+    /// [`PackError::InvalidRoot`] and [`PackError::Root`].
+    pub fn open(dir: &Dir, root: &str) -> Result<Self, PackError> {
+        let path = match root {
+            "" => RelPath::default(),
+            _ => validate_name(root.as_bytes()).map_err(|source| PackError::InvalidRoot {
+                root: root.to_owned(),
+                source,
+            })?,
+        };
+        let failed = |source| PackError::Root {
+            root: root.to_owned(),
+            source,
+        };
+        if path.is_root() {
+            return Ok(Self {
+                root: Root::Dir(dir.try_clone().map_err(failed)?),
+            });
+        }
+        let path = path.to_path_buf();
+        match dir.open_dir(&path) {
+            Ok(dir) => {
+                return Ok(Self {
+                    root: Root::Dir(dir),
+                });
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {}
+            Err(error) => return Err(failed(error)),
+        }
+        let mut options = OpenOptions::new();
+        // Not blocking: what was a file a moment ago may be a fifo now.
+        options.read(true).nonblock(true);
+        let file = dir.open_with(&path, &options).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        if !metadata.is_file() {
+            return Err(failed(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "neither a directory nor a regular file",
+            )));
+        }
+        Ok(Self {
+            root: Root::File(file, metadata),
+        })
+    }
+
+    /// Whether the root is a regular file, which becomes a single entry without a name.
+    pub fn is_file(&self) -> bool {
+        matches!(self.root, Root::File(..))
+    }
+
+    /// Packs it to a plain tar stream; see [`pack`]. The writer is flushed.
+    ///
+    /// # Errors
+    ///
+    /// [`PackError`], but for the kinds [`open`](Self::open) gives.
+    pub fn pack(self, writer: impl Write, options: &PackOptions) -> Result<Packed, PackError> {
+        let start = Instant::now();
+        let mut packer = Packer {
+            writer: BufWriter::with_capacity(BUFFER, writer),
+            options,
+            name: Vec::new(),
+            path: PathBuf::new(),
+            head: Vec::new(),
+            buf: vec![0; BUFFER],
+            done: Packed::default(),
+        };
+        match self.root {
+            Root::Dir(dir) => packer.dir(&dir, 0)?,
+            Root::File(mut file, metadata) => packer.file(&mut file, &metadata)?,
+        }
+        packer.write_static(encode::end())?;
+        packer
+            .writer
+            .flush()
+            .map_err(|source| PackError::Write { source })?;
+        packer.done.elapsed = start.elapsed();
+        Ok(packer.done)
+    }
+}
+
+struct Packer<'a, W: Write> {
+    writer: BufWriter<W>,
+    options: &'a PackOptions,
+    /// The current entry's name, as the archive and as the system has it.
+    name: Vec<u8>,
+    path: PathBuf,
+    head: Vec<u8>,
+    buf: Vec<u8>,
+    done: Packed,
+}
+
+impl<W: Write> Packer<'_, W> {
+    fn dir(&mut self, dir: &Dir, depth: usize) -> Result<(), PackError> {
+        let mut names = Vec::new();
+        for entry in dir.entries().map_err(|e| self.unreadable(e))? {
+            let entry = entry.map_err(|e| self.unreadable(e))?;
+            names.push((
+                entry.file_name(),
+                entry.file_type().map_err(|e| self.unreadable(e))?,
+            ));
+        }
+        names.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let outer = self.name.len();
+        for (name, kind) in names {
+            self.path.push(&name);
+            match os_bytes(&name) {
+                Some(bytes) => self.name.extend_from_slice(&bytes),
+                None => {
+                    return Err(PackError::Name {
+                        name: self.path.clone(),
+                    });
+                }
+            }
+            if kind.is_dir() {
+                self.child_dir(dir, name, depth)?;
+            } else if kind.is_symlink() {
+                self.symlink(dir, name)?;
+            } else if kind.is_file() {
+                let mut file = self.open_file(dir, &name)?;
+                let metadata = file.metadata().map_err(|e| self.unreadable(e))?;
+                if metadata.is_file() {
+                    self.file(&mut file, &metadata)?;
+                } else {
+                    self.skip();
+                }
+            } else {
+                self.skip();
+            }
+            self.name.truncate(outer);
+            self.path.pop();
+        }
+        Ok(())
+    }
+
+    fn child_dir(&mut self, dir: &Dir, name: OsString, depth: usize) -> Result<(), PackError> {
+        let max = self.options.max_depth;
+        if depth >= max {
+            return Err(PackError::TooDeep {
+                name: self.path.clone(),
+                max,
+            });
+        }
+        let child = dir
+            .open_dir_nofollow(&name)
+            .map_err(|e| self.unreadable(e))?;
+        let metadata = child.dir_metadata().map_err(|e| self.unreadable(e))?;
+        self.name.push(b'/');
+        self.header(EntryKind::Dir, &metadata, 0)?;
+        self.done.dirs += 1;
+        self.dir(&child, depth + 1)
+    }
+
+    fn symlink(&mut self, dir: &Dir, name: OsString) -> Result<(), PackError> {
+        let metadata = dir
+            .symlink_metadata(&name)
+            .map_err(|e| self.unreadable(e))?;
+        let target = dir
+            .read_link_contents(&name)
+            .map_err(|e| self.unreadable(e))?;
+        let Some(target) = os_bytes(target.as_os_str()) else {
+            return Err(PackError::Name {
+                name: self.path.clone(),
+            });
+        };
+        self.header(EntryKind::Symlink(&target), &metadata, 0)?;
+        self.done.links += 1;
+        Ok(())
+    }
+
+    fn open_file(&self, dir: &Dir, name: &OsString) -> Result<File, PackError> {
+        let mut options = OpenOptions::new();
+        // Not following and not blocking: it may be something else by now.
+        options.read(true).follow(FollowSymlinks::No).nonblock(true);
+        dir.open_with(name, &options)
+            .map_err(|e| self.unreadable(e))
+    }
+
+    fn file(&mut self, file: &mut File, metadata: &FsMetadata) -> Result<(), PackError> {
+        let size = metadata.len();
+        self.header(EntryKind::File, metadata, size)?;
+        let mut left = size;
+        while left > 0 {
+            let want = usize::try_from(left)
+                .unwrap_or(usize::MAX)
+                .min(self.buf.len());
+            let n = match file.read(&mut self.buf[..want]) {
+                Ok(0) => {
+                    let name = self.path.clone();
+                    return Err(PackError::Shrunk {
+                        name,
+                        expected: size,
+                        actual: size - left,
+                    });
+                }
+                Ok(n) => n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(self.unreadable(error)),
+            };
+            self.writer
+                .write_all(&self.buf[..n])
+                .map_err(|source| PackError::Write { source })?;
+            left -= n as u64;
+        }
+        self.write_static(encode::padding(size))?;
+        self.done.files += 1;
+        self.done.bytes += size;
+        Ok(())
+    }
+
+    fn header(
+        &mut self,
+        kind: EntryKind<'_>,
+        metadata: &FsMetadata,
+        size: u64,
+    ) -> Result<(), PackError> {
+        let (mode, uid, gid) = owner(metadata);
+        let entry = match self.options.metadata {
+            Metadata::Files => Entry {
+                name: &self.name,
+                kind,
+                mode,
+                uid,
+                gid,
+                mtime: mtime(metadata),
+                size,
+            },
+            Metadata::Fixed { mtime } => {
+                let mode = match kind {
+                    EntryKind::Symlink(_) => 0o777,
+                    EntryKind::File if mode & 0o100 == 0 => 0o644,
+                    _ => 0o755,
+                };
+                let mtime = i64::try_from(mtime).unwrap_or(i64::MAX);
+                Entry {
+                    name: &self.name,
+                    kind,
+                    mode,
+                    uid: 0,
+                    gid: 0,
+                    mtime,
+                    size,
+                }
+            }
+        };
+        self.head.clear();
+        encode::header(&entry, &mut self.head);
+        self.writer
+            .write_all(&self.head)
+            .map_err(|source| PackError::Write { source })
+    }
+
+    fn skip(&mut self) {
+        self.done.skipped += 1;
+        if self.done.skipped_names.len() < MAX_SKIPPED_NAMES {
+            let skipped = Skipped {
+                name: self.path.clone(),
+                kind: SkippedKind::Special,
+            };
+            self.done.skipped_names.push(skipped);
+        }
+    }
+
+    fn write_static(&mut self, bytes: &'static [u8]) -> Result<(), PackError> {
+        self.writer
+            .write_all(bytes)
+            .map_err(|source| PackError::Write { source })
+    }
+
+    fn unreadable(&self, source: io::Error) -> PackError {
+        PackError::Read {
+            name: self.path.clone(),
+            source,
+        }
+    }
+}
+
+#[cfg(unix)]
+fn owner(metadata: &FsMetadata) -> (u32, u64, u64) {
+    use cap_std::fs::MetadataExt;
+    (
+        metadata.mode(),
+        metadata.uid().into(),
+        metadata.gid().into(),
+    )
+}
+
+#[cfg(not(unix))]
+fn owner(metadata: &FsMetadata) -> (u32, u64, u64) {
+    (if metadata.is_dir() { 0o755 } else { 0o644 }, 0, 0)
+}
+
+fn mtime(metadata: &FsMetadata) -> i64 {
+    let Ok(time) = metadata.modified() else {
+        return 0;
+    };
+    let seconds = |d: Duration| i64::try_from(d.as_secs()).unwrap_or(i64::MAX);
+    match time.into_std().duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => seconds(since),
+        // Rounded down, as everywhere.
+        Err(before) => {
+            let before = before.duration();
+            -seconds(before) - i64::from(before.subsec_nanos() > 0)
+        }
+    }
+}
+
+const BUFFER: usize = 256 << 10;
+const MAX_SKIPPED_NAMES: usize = 100;
