@@ -21,6 +21,7 @@
 //! ```
 
 pub mod config;
+pub mod detect;
 mod glob;
 mod host_type;
 pub mod keys;

@@ -7,7 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigErrors, Sink};
 use super::nearest::nearest;
-use super::section::{Section, Value, duration, in_order, shown, wrong_type};
+use super::section::{BUILDER, HOST, Section, Value, duration, in_order, shown, wrong_type};
 use super::{
     Action, Builder, DEFAULT_TIMEOUT, Farm, Host, Logs, MAX_ENTRIES, MAX_FILE, MAX_NAME, MAX_STEPS,
     MAX_TIMEOUT, Policy, Project, Retry, Step, everything, is_name,
@@ -59,10 +59,7 @@ fn read(sink: &mut Sink<'_>, bytes: &[u8], default_host: &str) -> Farm {
         }
     };
     let (root, faults) = DeTable::parse_recoverable(text);
-    for fault in faults {
-        let at = fault.span().map_or(0, |span| span.start);
-        sink.report(at, syntax(fault.message()));
-    }
+    report_syntax(sink, text, &faults);
     // What follows a syntax error is guesswork; reporting it would bury the cause.
     if !sink.is_empty() {
         return farm;
@@ -78,8 +75,9 @@ fn read(sink: &mut Sink<'_>, bytes: &[u8], default_host: &str) -> Farm {
         builder(sink, name, section, default_host, &mut farm.hosts)
     });
     if root.get("builder").is_none_or(is_empty_table) {
-        sink.report(
-            0,
+        root.missing(
+            sink,
+            "builder",
             "no builder: add [builder.test] with steps = [{ name = \"test\", run = \"make test\" }]",
         );
     }
@@ -94,15 +92,36 @@ fn read(sink: &mut Sink<'_>, bytes: &[u8], default_host: &str) -> Farm {
     farm
 }
 
-/// The parser's words, with the fix where people need one.
-fn syntax(message: &str) -> String {
-    if message.starts_with("duplicate key") {
-        return "duplicate name: rename or remove one of the two".to_owned();
+/// Reports the parser's findings, with the fix where people need one.
+fn report_syntax(sink: &mut Sink<'_>, text: &str, faults: &[toml::de::Error]) {
+    // Where the parser gives up for depth it also reports every bracket it left open.
+    if let Some(deep) = faults.iter().find(|f| f.message().contains("recurs")) {
+        let at = deep.span().map_or(0, |span| span.start);
+        sink.report(
+            at,
+            "nested too deeply: farm.toml needs no more than four levels",
+        );
+        return;
     }
-    if message.contains("recurs") {
-        return "nested too deeply: farm.toml needs no more than four levels".to_owned();
+    for fault in faults {
+        let span = fault.span().unwrap_or_default();
+        let message = fault.message();
+        let message = message
+            .strip_suffix(", expected nothing")
+            .unwrap_or(message);
+        let message = if message.starts_with("duplicate key") {
+            let name = text.get(span.clone()).unwrap_or_default();
+            format!(
+                "duplicate name '{}': rename or remove one of the two",
+                shown(name)
+            )
+        } else if message.starts_with("string values must be quoted") {
+            "not valid TOML: text must stand in quotes, such as name = \"widget\"".to_owned()
+        } else {
+            format!("not valid TOML: {message}")
+        };
+        sink.report(span.start, message);
     }
-    format!("not valid TOML: {message}")
 }
 
 fn schema(sink: &mut Sink<'_>, root: &Section<'_>) {
@@ -211,8 +230,9 @@ fn builder(
 fn steps(sink: &mut Sink<'_>, builder: &Section<'_>, limit: Duration) -> Vec<Step> {
     const EXAMPLE: &str = "steps = [{ name = \"test\", run = \"make test\" }]";
     let Some(value) = builder.get("steps") else {
-        sink.report(
-            builder.at,
+        builder.missing(
+            sink,
+            "steps",
             format!("this builder has no steps: add {EXAMPLE}"),
         );
         return Vec::new();
@@ -276,7 +296,7 @@ fn steps(sink: &mut Sink<'_>, builder: &Section<'_>, limit: Duration) -> Vec<Ste
 fn step(sink: &mut Sink<'_>, section: &Section<'_>, limit: Duration) -> Step {
     let name = match section.get("name") {
         None => {
-            sink.report(section.at, "this step has no name: add name = \"test\"");
+            section.missing(sink, "name", "this step has no name: add name = \"test\"");
             String::new()
         }
         Some(value) => {
@@ -295,8 +315,9 @@ fn step(sink: &mut Sink<'_>, section: &Section<'_>, limit: Duration) -> Step {
     };
     let run = match section.get("run") {
         None => {
-            sink.report(
-                section.at,
+            section.missing(
+                sink,
+                "run",
                 "this step has no command: add run = \"make test\"",
             );
             String::new()
@@ -340,10 +361,9 @@ fn policies(sink: &mut Sink<'_>, root: &Section<'_>, builders: &[Builder]) -> Ve
     let Some(items) = value.get_ref().as_array() else {
         sink.report(
             value.span().start,
-            wrong_type(
-                "policy",
-                "a list: write [[policy]] with two brackets",
-                value,
+            format!(
+                "{}: write [[policy]], with two brackets",
+                wrong_type("policy", "a list", value)
             ),
         );
         return Vec::new();
@@ -357,7 +377,10 @@ fn policies(sink: &mut Sink<'_>, root: &Section<'_>, builders: &[Builder]) -> Ve
         let Some(table) = item.get_ref().as_table() else {
             sink.report(
                 at,
-                wrong_type("policy", "a list of tables: write [[policy]]", item),
+                format!(
+                    "{}: write [[policy]]",
+                    wrong_type("policy", "a list of tables", item)
+                ),
             );
             continue;
         };
@@ -386,8 +409,9 @@ fn policy(sink: &mut Sink<'_>, section: &Section<'_>, builders: &[Builder]) -> P
     let named = plain(named);
     let action = match section.get("action") {
         None => {
-            sink.report(
-                section.at,
+            section.missing(
+                sink,
+                "action",
                 "this policy has no action: add action = \"run\" or action = \"skip\"",
             );
             Action::Run
@@ -476,7 +500,7 @@ fn table<'a>(
     let Some(table) = value.get_ref().as_table() else {
         sink.report(
             at,
-            wrong_type(key, &format!("a table: write {kind}"), value),
+            format!("{}: write {kind}", wrong_type(key, "a table", value)),
         );
         return None;
     };
@@ -490,17 +514,13 @@ fn named<T>(
     key: &str,
     mut read: impl FnMut(&mut Sink<'_>, &str, &Section<'_>) -> T,
 ) -> Vec<T> {
-    let kind = if key == "host" {
-        "[host.NAME]"
-    } else {
-        "[builder.NAME]"
-    };
+    let kind = if key == "host" { HOST } else { BUILDER };
     let Some(value) = root.get(key) else {
         return Vec::new();
     };
     let Some(table) = value.get_ref().as_table() else {
-        let wanted = format!("named tables: write {kind}");
-        sink.report(value.span().start, wrong_type(key, &wanted, value));
+        let fault = wrong_type(key, "a named table", value);
+        sink.report(value.span().start, format!("{fault}: write {kind}"));
         return Vec::new();
     };
     if too_many(sink, value, &format!("{key}s"), table.len()) {
@@ -549,7 +569,6 @@ fn check_name(sink: &mut Sink<'_>, at: usize, what: &str, name: &str) {
             'a'..='z' | '0'..='9' | '.' | '_' | '-' => c,
             _ => '-',
         })
-        .skip_while(|c| !c.is_ascii_alphanumeric())
         .take(MAX_NAME)
         .collect();
     let fix = if is_name(&better) {

@@ -14,6 +14,11 @@ use super::{MAX_ENV, MAX_STRING};
 use crate::glob::Glob;
 use crate::units::{format_duration, format_size, parse_duration, parse_size};
 
+/// Header of a host's table.
+pub(super) const HOST: &str = "[host.NAME]";
+/// Header of a builder's table.
+pub(super) const BUILDER: &str = "[builder.NAME]";
+
 /// Keys of every table, for the hint that a key belongs elsewhere.
 pub(super) const KEYS: [(&str, &[&str]); 8] = [
     (
@@ -23,12 +28,9 @@ pub(super) const KEYS: [(&str, &[&str]); 8] = [
         ],
     ),
     ("[project]", &["name", "branches", "recent", "poll"]),
+    (HOST, &["description", "os", "expect", "env", "shell"]),
     (
-        "[host.NAME]",
-        &["description", "os", "expect", "env", "shell"],
-    ),
-    (
-        "[builder.NAME]",
+        BUILDER,
         &["host", "description", "env", "dir", "timeout", "steps"],
     ),
     (
@@ -50,6 +52,8 @@ pub(super) struct Section<'a> {
     /// Where it starts, for messages about what it lacks.
     pub(super) at: usize,
     table: &'a DeTable<'a>,
+    /// Keys that a misspelt one was taken for: not missing, only wrong.
+    meant: Vec<&'static str>,
 }
 
 impl<'a> Section<'a> {
@@ -64,13 +68,32 @@ impl<'a> Section<'a> {
             .iter()
             .find(|(name, _)| *name == kind)
             .map_or(&[][..], |(_, keys)| keys);
+        let mut suspects = Vec::new();
         for (key, value) in in_order(table) {
             let name = key.get_ref().as_ref();
             if !valid.contains(&name) {
-                sink.report(key.span().start, unknown_key(name, value, kind, valid));
+                let only = (valid.len() == 1).then(|| valid[0]);
+                let meant = nearest(name, valid.iter().copied()).or(only);
+                suspects.extend(meant);
+                if kind == BUILDER && value.get_ref().is_table() {
+                    suspects.push("steps");
+                }
+                let message = unknown_key(name, value, kind, valid, meant);
+                sink.report(key.span().start, message);
             }
         }
-        Self { at, table }
+        Self {
+            at,
+            table,
+            meant: suspects,
+        }
+    }
+
+    /// Reports that a required key is missing, unless a misspelling of it was reported already.
+    pub(super) fn missing(&self, sink: &mut Sink<'_>, key: &str, message: impl Into<String>) {
+        if !self.meant.contains(&key) {
+            sink.report(self.at, message);
+        }
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&'a Value<'a>> {
@@ -185,7 +208,7 @@ impl<'a> Section<'a> {
         if patterns.is_empty() {
             sink.report(
                 at,
-                format!("'{key}' is empty and so matches nothing: remove it or write [\"*\"]"),
+                format!("'{key}' is empty and so matches nothing: remove it to match all"),
             );
             return None;
         }
@@ -294,7 +317,7 @@ pub(super) fn duration(
 ) -> Option<Duration> {
     let at = value.span().start;
     let Some(text) = value.get_ref().as_str() else {
-        let mut message = wrong_type(key, "a duration in quotes such as \"30m\"", value);
+        let mut message = wrong_type(key, "a duration in quotes such as \"90s\" or \"5m\"", value);
         if let DeValue::Integer(integer) = value.get_ref() {
             let number = shown(integer.as_str());
             message = format!("{message}: write \"{number}s\" or \"{number}m\"");
@@ -371,22 +394,33 @@ pub(super) fn wrong_type(key: &str, wanted: &str, value: &Value<'_>) -> String {
     format!("'{key}' must be {wanted}, found {found}")
 }
 
-fn unknown_key(name: &str, value: &Value<'_>, kind: &str, valid: &[&str]) -> String {
+fn unknown_key(
+    name: &str,
+    value: &Value<'_>,
+    kind: &str,
+    valid: &[&str],
+    meant: Option<&str>,
+) -> String {
     let name_shown = shown(name);
-    if let Some(meant) = nearest(name, valid.iter().copied()) {
+    if let Some(meant) = meant {
         return format!("unknown key '{name_shown}', did you mean '{meant}'?");
     }
-    if kind == "[builder.NAME]" && value.get_ref().is_table() {
+    if name == "name" && (kind == BUILDER || kind == HOST) {
+        return format!("unknown key 'name' in {kind}: the name stands in the brackets");
+    }
+    if kind == BUILDER && value.get_ref().is_table() {
         return format!(
             "unknown key '{name_shown}': if it is part of a name with a dot, quote the whole name"
         );
     }
-    let elsewhere = KEYS.iter().find(|(_, keys)| keys.contains(&name));
+    // The top level is the least likely place: its words are those of the headers.
+    let mut places = KEYS.iter().skip(1).chain(&KEYS[..1]);
+    let elsewhere = places.find(|(_, keys)| keys.contains(&name));
     if let Some((place, _)) = elsewhere {
         return format!("unknown key '{name_shown}' in {kind}: it belongs in {place}");
     }
     format!(
-        "unknown key '{name_shown}' in {kind}: valid are {}",
+        "unknown key '{name_shown}' in {kind}: valid keys are {}",
         valid.join(", ")
     )
 }

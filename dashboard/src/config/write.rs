@@ -16,6 +16,15 @@ impl Page {
         self.0.push('\n');
     }
 
+    /// A table's header, explained where its kind occurs first.
+    fn header(&mut self, header: &str, meaning: &str, first: bool) {
+        self.line("");
+        if first {
+            self.line(format!("# {meaning}"));
+        }
+        self.line(header);
+    }
+
     /// `key = value`, as a comment if the value is the default.
     fn setting(&mut self, key: &str, value: &str, is_default: bool) {
         let comment = if is_default { "# " } else { "" };
@@ -42,21 +51,26 @@ pub(super) fn farm(farm: &Farm) -> String {
     );
     page.line("schema = 1");
     project(&mut page, &farm.project);
+    let mut hosts = 0;
     for host in farm.hosts.values() {
         // A builder without a host brings the default one along by itself.
         let implied = host.name == farm.default_host
             && *host == Host::new(&host.name)
             && farm.builders.iter().any(|b| b.host == host.name);
         if !implied {
-            self::host(&mut page, host);
+            self::host(&mut page, host, hosts == 0);
+            hosts += 1;
         }
     }
-    for builder in &farm.builders {
-        self::builder(&mut page, builder, &farm.default_host);
+    for (index, builder) in farm.builders.iter().enumerate() {
+        self::builder(&mut page, builder, &farm.default_host, index == 0);
     }
-    for policy in &farm.policies {
-        page.line("\n# The first policy that applies decides; without one the builder runs.");
-        page.line("[[policy]]");
+    for (index, policy) in farm.policies.iter().enumerate() {
+        page.header(
+            "[[policy]]",
+            "The first policy that applies decides; without one the builder runs.",
+            index == 0,
+        );
         let all = everything();
         page.setting("builders", &globs(&policy.builders), policy.builders == all);
         page.setting("branches", &globs(&policy.branches), policy.branches == all);
@@ -98,10 +112,10 @@ fn project(page: &mut Page, project: &Project) {
     );
 }
 
-fn host(page: &mut Page, host: &Host) {
+fn host(page: &mut Page, host: &Host, first: bool) {
     let default = Host::new("");
-    page.line("\n# A kind of machine.");
-    page.line(format!("[host.{}]", key(&host.name)));
+    let header = format!("[host.{}]", key(&host.name));
+    page.header(&header, "A kind of machine.", first);
     page.optional("description", host.description.as_deref());
     page.optional("os", host.os.as_deref());
     page.setting("expect", &host.expect.to_string(), host.expect == 0);
@@ -109,9 +123,13 @@ fn host(page: &mut Page, host: &Host) {
     page.setting("shell", &strings(&host.shell), host.shell == default.shell);
 }
 
-fn builder(page: &mut Page, builder: &Builder, default_host: &str) {
-    page.line("\n# A row of the board: these steps run for every commit.");
-    page.line(format!("[builder.{}]", key(&builder.name)));
+fn builder(page: &mut Page, builder: &Builder, default_host: &str, first: bool) {
+    let header = format!("[builder.{}]", key(&builder.name));
+    page.header(
+        &header,
+        "A row of the board: its steps run for every commit, in order.",
+        first,
+    );
     page.optional("description", builder.description.as_deref());
     page.setting("host", &string(&builder.host), builder.host == default_host);
     page.env(&builder.env);
