@@ -16,8 +16,8 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use crate::call::Answer;
 use crate::client::Shared;
-use crate::core::Answer;
 use crate::error::CommError;
 use crate::pool::Conn;
 use crate::upload::{Phase, Progress};

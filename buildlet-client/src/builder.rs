@@ -9,9 +9,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::call::Core;
 use crate::client::{Client, Shared};
 use crate::connect::Connector;
-use crate::core::Core;
 use crate::meter::Moment;
 use crate::monitor::Health;
 use crate::pool::Lane;

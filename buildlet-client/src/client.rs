@@ -15,8 +15,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::body::{Body, Download};
 use crate::builder::Builder;
+use crate::call::{Call, Core, Limit};
 use crate::connect::{Connector, RevdialConnector, TcpConnector};
-use crate::core::{Call, Core, Limit};
 use crate::error::{CommError, DeathReason};
 use crate::exec::{Exec, Running};
 use crate::listing::{DirList, ListOptions};
@@ -224,7 +224,7 @@ impl Client {
             repeatable: false,
             ..form_call("/exec", exec.form(), Limit::Head(head))?
         };
-        let sent = Box::pin(self.send(call, None));
+        let sent = self.send(call, None);
         let body = match limit {
             None => sent.await?,
             Some((after, at)) => match tokio::time::timeout_at(at, sent).await {
@@ -297,7 +297,7 @@ impl Client {
                 ..call("/halt", Method::POST, None, Limit::Head(HALT_LIMIT))
             };
             if let Ok(Err(error)) =
-                tokio::time::timeout(HALT_LIMIT, core.send(&core.data, halt)).await
+                tokio::time::timeout(HALT_LIMIT, Box::pin(core.send(&core.data, halt))).await
             {
                 tracing::debug!(worker = %core.worker, %error, "halt was not confirmed");
             }
@@ -350,7 +350,8 @@ impl Client {
         self.start_monitor();
         let core = &self.shared.core;
         let op = call.op;
-        let answer = core.alive(core.send(&core.data, call)).await?;
+        // Boxed, so that the futures of all operations stay small.
+        let answer = core.alive(Box::pin(core.send(&core.data, call))).await?;
         Body::new(op, answer, self.shared.clone(), idle)
     }
 

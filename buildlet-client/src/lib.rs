@@ -43,9 +43,9 @@
 
 mod body;
 mod builder;
+mod call;
 mod client;
 mod connect;
-mod core;
 mod error;
 mod exec;
 mod listing;

@@ -7,7 +7,7 @@ use http::Method;
 use http_body_util::{BodyExt, Limited};
 use tokio::time::Instant;
 
-use crate::core::{Answer, Call, Core, IDLE_LIMIT, Limit};
+use crate::call::{Answer, Call, Core, IDLE_LIMIT, Limit};
 use crate::error::{CommError, DeathReason, chain};
 use crate::upload::Payload;
 
@@ -71,6 +71,9 @@ async fn beat(core: &Core) -> DeathReason {
             failed,
             CommError::Status { .. } | CommError::Auth { .. } | CommError::Protocol { .. }
         );
+        if wrong {
+            core.heard.touch();
+        }
         failures = if wrong || !core.heard.since(began) {
             failures + 1
         } else {
@@ -111,7 +114,7 @@ async fn probe(core: &Core, patience: Duration) -> Result<(), CommError> {
         limit: Limit::Head(patience),
         repeatable: true,
     };
-    let Answer { body, conn, .. } = core.send(&core.beats, call).await?;
+    let Answer { body, conn, .. } = Box::pin(core.send(&core.beats, call)).await?;
     let whole = Limited::new(body, MAX_STATUS).collect();
     match tokio::time::timeout(patience, whole).await {
         Ok(Ok(_)) => {

@@ -349,6 +349,12 @@ impl RequestParts {
             let form = HeaderValue::from_static("application/x-www-form-urlencoded");
             headers.insert(header::CONTENT_TYPE, form);
         }
+        // hyper says nothing about an empty body, where the original's client does.
+        if call.method != Method::GET
+            && matches!(&call.payload, Payload::Bytes(bytes) if bytes.is_empty())
+        {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         Ok(Self {
             method: call.method.clone(),
             target,
