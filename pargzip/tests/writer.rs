@@ -1,0 +1,436 @@
+//! What a user of the writer sees.
+#![expect(clippy::unwrap_used, reason = "helpers of tests, too, may stop a test")]
+
+use std::io::{self, Read, Write};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+
+use flate2::bufread::GzDecoder;
+use flate2::read::MultiGzDecoder;
+use pargzip::Builder;
+use proptest::prelude::*;
+
+fn decode(compressed: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::new();
+    MultiGzDecoder::new(compressed)
+        .read_to_end(&mut decoded)
+        .unwrap();
+    decoded
+}
+
+/// The input held by each member; also checks that nothing follows the last.
+fn members(mut compressed: &[u8]) -> Vec<Vec<u8>> {
+    let mut members = Vec::new();
+    while !compressed.is_empty() {
+        let mut member = Vec::new();
+        let mut decoder = GzDecoder::new(compressed);
+        decoder.read_to_end(&mut member).unwrap();
+        compressed = decoder.into_inner();
+        members.push(member);
+    }
+    members
+}
+
+fn sizes(compressed: &[u8]) -> Vec<usize> {
+    members(compressed).iter().map(Vec::len).collect()
+}
+
+fn write_sizes(builder: &Builder, writes: &[usize]) -> Vec<u8> {
+    let mut writer = builder.build(Vec::new());
+    for (i, &len) in writes.iter().enumerate() {
+        writer.write_all(&vec![i as u8; len]).unwrap();
+    }
+    writer.finish().unwrap()
+}
+
+/// Hardly compressible, the same for every run.
+fn noise(len: usize) -> Vec<u8> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let next = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    };
+    (0..len).map(next).collect()
+}
+
+/// A sink whose writes, from number `fail_at` (counted from 0) on, fail.
+#[derive(Clone)]
+struct Failing {
+    fail_at: usize,
+    writes: Arc<AtomicUsize>,
+}
+
+impl Failing {
+    fn at(fail_at: usize) -> Self {
+        Self {
+            fail_at,
+            writes: Arc::default(),
+        }
+    }
+}
+
+impl Write for Failing {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        if self.writes.fetch_add(1, Ordering::SeqCst) >= self.fail_at {
+            return Err(io::Error::new(
+                io::ErrorKind::StorageFull,
+                "the disk is full",
+            ));
+        }
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A sink that waits for permission at each write.
+#[derive(Clone, Default)]
+struct Gated {
+    permits: Arc<(Mutex<usize>, Condvar)>,
+    taken: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Gated {
+    fn allow(&self, writes: usize) {
+        *self.permits.0.lock().unwrap() += writes;
+        self.permits.1.notify_all();
+    }
+}
+
+impl Write for Gated {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let mut permits = self.permits.0.lock().unwrap();
+        while *permits == 0 {
+            permits = self.permits.1.wait(permits).unwrap();
+        }
+        *permits -= 1;
+        self.taken.lock().unwrap().extend_from_slice(data);
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn the_originals_test() {
+    // Byte i, then 4 KiB of "a", until there are 20 MiB.
+    let mut input = Vec::new();
+    let mut i = 0_u8;
+    while input.len() < 20 << 20 {
+        input.push(i);
+        input.extend_from_slice(&[b'a'; 4 << 10]);
+        i = i.wrapping_add(1);
+    }
+    let builder = Builder::new().chunk_size(1 << 20).threads(4);
+    let mut writer = builder.build(Vec::new());
+    writer.write_all(&input).unwrap();
+    let compressed = writer.finish().unwrap();
+    assert!(compressed.len() < input.len() / 50);
+    assert!(decode(&compressed) == input);
+}
+
+#[test]
+fn the_originals_output_decodes_to_the_same_members() {
+    // Written by the Go program: chunk size 4, input "hello".
+    let original =
+        b"\x1f\x8b\x08\0\0\0\0\0\0\xff\0\x04\0\xfb\xffhell\x03\0\xe3\0\x86\x1c\x04\0\0\0\
+        \x1f\x8b\x08\0\0\0\0\0\0\xff\0\x01\0\xfe\xffo\x03\0\x44\x93\x0f\x0f\x01\0\0\0";
+    let mut writer = Builder::new().chunk_size(4).build(Vec::new());
+    writer.write_all(b"hello").unwrap();
+    let ours = writer.finish().unwrap();
+    assert_eq!(members(original), [&b"hell"[..], b"o"]);
+    assert_eq!(members(&ours), members(original));
+    assert_eq!(ours[..10], original[..10]);
+}
+
+#[test]
+fn members_are_full_however_the_input_comes() {
+    let builder = Builder::new().chunk_size(4).threads(2);
+    let table: [(&[usize], &[usize]); 10] = [
+        (&[10], &[4, 4, 2]),
+        (&[3, 3, 3, 3], &[4, 4, 4]),
+        (&[1, 9], &[4, 4, 2]),
+        (&[5, 1, 1], &[4, 3]),
+        (&[2, 6], &[4, 4]),
+        (&[4], &[4]),
+        (&[5], &[4, 1]),
+        (&[3], &[3]),
+        (&[0, 4, 0], &[4]),
+        (&[], &[0]),
+    ];
+    for (writes, expected) in table {
+        assert_eq!(
+            sizes(&write_sizes(&builder, writes)),
+            expected,
+            "{writes:?}"
+        );
+    }
+    let default = write_sizes(&Builder::new(), &[2_500_000, 10]);
+    assert_eq!(sizes(&default), [1 << 20, 1 << 20, 402_858]);
+}
+
+#[test]
+fn no_input() {
+    let valid = write_sizes(&Builder::new(), &[0, 0]);
+    assert_eq!(decode(&valid), b"");
+    assert_eq!(valid[..2], [0x1f, 0x8b]);
+    let original = Builder::new().empty_output(true);
+    assert_eq!(write_sizes(&original, &[]), b"");
+    assert_eq!(write_sizes(&original, &[0]), b"");
+    assert_eq!(decode(&write_sizes(&original, &[1])), [0]);
+}
+
+#[test]
+fn every_level() {
+    let mut input = noise(30_000);
+    input.extend_from_slice(&[b'x'; 200_000]);
+    for level in 0..=10 {
+        let mut writer = Builder::new()
+            .level(level)
+            .chunk_size(50_000)
+            .build(Vec::new());
+        writer.write_all(&input).unwrap();
+        assert!(decode(&writer.finish().unwrap()) == input, "level {level}");
+    }
+}
+
+#[test]
+fn settings_outside_their_range() {
+    let builder = Builder::new()
+        .chunk_size(0)
+        .threads(usize::MAX)
+        .level(u32::MAX);
+    assert_eq!(sizes(&write_sizes(&builder, &[3])), [1, 1, 1]);
+    assert_eq!(sizes(&write_sizes(&Builder::new().threads(0), &[3])), [3]);
+}
+
+#[test]
+fn noise_hardly_grows() {
+    for level in [1, 6, 9] {
+        let input = noise(3 << 20);
+        let mut writer = Builder::new().level(level).build(Vec::new());
+        writer.write_all(&input).unwrap();
+        let compressed = writer.finish().unwrap();
+        let most = input.len() + input.len() / 10_000 + 3 * 23;
+        assert!(
+            compressed.len() <= most,
+            "level {level}: {}",
+            compressed.len()
+        );
+        assert!(decode(&compressed) == input);
+    }
+}
+
+#[test]
+fn a_failing_sink_is_told_at_a_write_and_at_finish() {
+    for fail_at in [0, 1, 2, 7] {
+        let sink = Failing::at(fail_at);
+        let mut writer = Builder::new()
+            .chunk_size(100)
+            .threads(2)
+            .build(sink.clone());
+        let mut failed = None;
+        // More chunks than can be under way: the failure must show.
+        for _ in 0..fail_at + 20 {
+            if let Err(error) = writer.write_all(&[1; 100]) {
+                failed = Some(error);
+                break;
+            }
+        }
+        let failed = failed.expect("writing goes on without a sink");
+        assert_eq!(failed.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(failed.to_string(), "the disk is full");
+        assert_eq!(
+            writer.write(b"x").unwrap_err().kind(),
+            io::ErrorKind::StorageFull
+        );
+        assert_eq!(
+            writer.flush().unwrap_err().kind(),
+            io::ErrorKind::StorageFull
+        );
+        let error = writer.finish().map(|_| ()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(error.to_string(), "the disk is full");
+        assert_eq!(
+            sink.writes.load(Ordering::SeqCst),
+            fail_at + 1,
+            "written to after its error"
+        );
+    }
+}
+
+#[test]
+fn a_sink_that_fails_at_the_end_is_told_at_finish() {
+    for chunks in [0, 1, 3] {
+        let mut writer = Builder::new().chunk_size(100).build(Failing::at(chunks));
+        writer.write_all(&vec![1; 100 * chunks + 50]).unwrap();
+        let error = writer.finish().map(|_| ()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    }
+}
+
+#[test]
+fn a_sink_that_panics_is_an_error() {
+    struct Panicking;
+    impl Write for Panicking {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            panic!("by test")
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut writer = Builder::new().chunk_size(10).build(Panicking);
+    let error = (0..100)
+        .find_map(|_| writer.write_all(&[0; 10]).err())
+        .unwrap();
+    assert_eq!(error.to_string(), "the sink panicked");
+    assert!(writer.finish().is_err());
+}
+
+#[test]
+fn a_slow_sink_slows_the_writer() {
+    let sink = Gated::default();
+    let accepted = Arc::new(AtomicUsize::new(0));
+    let (threads, chunks) = (2, 50);
+    let writing = std::thread::spawn({
+        let (sink, accepted) = (sink.clone(), accepted.clone());
+        move || {
+            let mut writer = Builder::new().chunk_size(10).threads(threads).build(sink);
+            for i in 0..chunks {
+                writer.write_all(&[i; 10]).unwrap();
+                accepted.fetch_add(1, Ordering::SeqCst);
+            }
+            writer.finish().map(|_| ()).unwrap();
+        }
+    });
+    let under_way = 2 * threads + 1;
+    for emitted in 0..usize::from(chunks) {
+        // It gets as far as it may, and `emitted + under_way` are all that it may.
+        let expected = (emitted + under_way).min(chunks.into());
+        while accepted.load(Ordering::SeqCst) < expected {
+            std::thread::yield_now();
+        }
+        assert_eq!(accepted.load(Ordering::SeqCst), expected);
+        sink.allow(1);
+        while sink.taken.lock().unwrap().is_empty() {
+            std::thread::yield_now();
+        }
+    }
+    writing.join().unwrap();
+    let compressed = sink.taken.lock().unwrap().clone();
+    assert_eq!(sizes(&compressed), vec![10; chunks.into()]);
+}
+
+#[test]
+fn dropping_an_unfinished_writer_ends_its_threads() {
+    struct Tell(Arc<AtomicUsize>, Gated);
+    impl Write for Tell {
+        fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+            self.1.write(data)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    impl Drop for Tell {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    for chunks in 0..5 {
+        let gone = Arc::new(AtomicUsize::new(0));
+        let gate = Gated::default();
+        let mut writer = Builder::new()
+            .chunk_size(10)
+            .threads(2)
+            .build(Tell(gone.clone(), gate.clone()));
+        writer.write_all(&vec![0; 10 * chunks + 3]).unwrap();
+        drop(writer);
+        // The emitter may be in the middle of a write.
+        gate.allow(1);
+        while gone.load(Ordering::SeqCst) == 0 {
+            std::thread::yield_now();
+        }
+        let written = gate.taken.lock().unwrap().clone();
+        assert!(sizes(&written).len() <= 1, "went on after the drop");
+    }
+}
+
+#[test]
+fn flush_makes_what_was_written_readable() {
+    let sink = Gated::default();
+    sink.allow(usize::MAX / 2);
+    let mut writer = Builder::new().chunk_size(10).build(sink.clone());
+    writer.flush().unwrap();
+    assert!(sink.taken.lock().unwrap().is_empty());
+    writer.write_all(b"0123456789abc").unwrap();
+    writer.flush().unwrap();
+    assert_eq!(sizes(&sink.taken.lock().unwrap()), [10, 3]);
+    writer.flush().unwrap();
+    writer.write_all(b"def").unwrap();
+    writer.finish().map(|_| ()).unwrap();
+    assert_eq!(decode(&sink.taken.lock().unwrap()), b"0123456789abcdef");
+}
+
+#[test]
+fn gzip_itself_reads_it() {
+    let mut input = noise(100_000);
+    input.extend_from_slice(&[b'x'; 1_000_000]);
+    let mut writer = Builder::new().chunk_size(64 << 10).build(Vec::new());
+    writer.write_all(&input).unwrap();
+    let compressed = writer.finish().unwrap();
+    let gzip = Command::new("gzip")
+        .arg("-dc")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
+    let mut gzip = match gzip {
+        Ok(gzip) => gzip,
+        Err(error) => {
+            eprintln!("SKIPPED: no gzip here: {error}");
+            return;
+        }
+    };
+    let mut stdin = gzip.stdin.take().unwrap();
+    let feeding = std::thread::spawn(move || stdin.write_all(&compressed).unwrap());
+    let output = gzip.wait_with_output().unwrap();
+    feeding.join().unwrap();
+    assert!(output.status.success());
+    assert!(output.stdout == input);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_goes_in_comes_out(
+        writes in prop::collection::vec((any::<u8>(), 0_usize..3000, any::<bool>()), 0..40),
+        chunk_size in 1_usize..5000,
+        threads in 1_usize..5,
+        level in 0_u32..10,
+    ) {
+        let builder = Builder::new().chunk_size(chunk_size).threads(threads).level(level);
+        let mut writer = builder.build(Vec::new());
+        let random = noise(3000);
+        let mut input = Vec::new();
+        for (byte, len, noisy) in writes {
+            let data = if noisy { random[3000 - len..].to_vec() } else { vec![byte; len] };
+            writer.write_all(&data).unwrap();
+            input.extend_from_slice(&data);
+        }
+        let compressed = writer.finish().unwrap();
+        let members = members(&compressed);
+        prop_assert_eq!(members.concat(), input);
+        let (last, full) = members.split_last().unwrap();
+        prop_assert!(full.iter().all(|member| member.len() == chunk_size));
+        prop_assert!(last.len() <= chunk_size);
+    }
+}
