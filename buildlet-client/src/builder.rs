@@ -21,6 +21,7 @@ const MAX_IDLE: usize = 4;
 
 /// Limits on each step of talking to a worker. None of them limits a transfer that moves or a command that runs.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Timeouts {
     /// For a connection to come about. Default: what the connector asks for
     /// ([`Connector::connect_timeout`]), 10 s over TCP and 45 s over revdial.

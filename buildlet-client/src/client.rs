@@ -325,6 +325,11 @@ impl Client {
         core.reason.get().cloned().unwrap_or(DeathReason::Closed)
     }
 
+    /// How long ago the worker was last heard of, by any call or heartbeat; `None` before the first answer.
+    pub fn last_heard(&self) -> Option<Duration> {
+        self.shared.core.heard.last().map(|at| at.elapsed())
+    }
+
     /// What the heartbeats found, as it changes.
     pub fn health(&self) -> watch::Receiver<Health> {
         self.shared.core.health.subscribe()
