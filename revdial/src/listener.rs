@@ -1,6 +1,6 @@
 //! The side that is reached through a connection it opened.
 
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{error::Error as StdError, fmt, future::Future, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Semaphore, mpsc},
@@ -262,7 +262,7 @@ async fn fetch<C: Connect>(shared: &Shared<C>, conn_path: &str) -> Result<Stream
     let config = &shared.config;
     let stream = match timeout(config.connect_timeout, shared.connect.connect()).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(error.to_string()),
+        Ok(Err(error)) => return Err(with_causes(&error)),
         Err(_) => {
             return Err(format!(
                 "connecting took longer than {:?}",
@@ -274,6 +274,12 @@ async fn fetch<C: Connect>(shared: &Shared<C>, conn_path: &str) -> Result<Stream
     match upgrade::request(stream, &request, &config.limits).await {
         Ok((stream, _)) => Ok(stream),
         Err(error @ UpgradeError::TooManyRedirects) => Err(error.to_string()),
-        Err(error) => Err(format!("switch failed: {error}")),
+        Err(error) => Err(format!("switch failed: {}", with_causes(&error))),
     }
+}
+
+/// The error and its causes in one text: only text crosses the wire.
+fn with_causes(error: &dyn StdError) -> String {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
