@@ -198,3 +198,69 @@ mod os {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(content: &[u8]) -> FileStore {
+        let store = FileStore::new(tempfile::tempfile().unwrap());
+        store.write_all_at(content, 0).unwrap();
+        store
+    }
+
+    fn worker(store: &FileStore) -> Worker {
+        Worker {
+            file: store.file.clone(),
+            queue: store.queue.clone(),
+        }
+    }
+
+    /// What happens when the runtime stops before it begins with a worker.
+    #[test]
+    fn workers_that_never_run_fail_their_requests() {
+        let store = store(b"0123456789");
+        lock(&store.queue).workers = READ_WORKERS;
+        let mut answer = store.read(0, 10);
+        let workers = [worker(&store), worker(&store)];
+        for worker in workers {
+            assert!(matches!(
+                answer.try_recv(),
+                Err(oneshot::error::TryRecvError::Empty)
+            ));
+            drop(worker);
+        }
+        assert!(matches!(
+            answer.try_recv(),
+            Err(oneshot::error::TryRecvError::Closed)
+        ));
+        // The next request starts a new one.
+        let answer = store.read(3, 10);
+        assert!(
+            answer.blocking_recv().unwrap().is_err(),
+            "longer than the file"
+        );
+        let answer = store.read(3, 7);
+        assert_eq!(answer.blocking_recv().unwrap().unwrap(), "3456789");
+    }
+
+    #[test]
+    fn equal_requests_share_one_read() {
+        let store = store(b"0123456789");
+        lock(&store.queue).workers = READ_WORKERS;
+        let long = store.read(2, 5);
+        let short = store.read(2, 3);
+        let other = store.read(3, 3);
+        drop(store.read(0, 10));
+        worker(&store).run();
+        let data =
+            |answer: oneshot::Receiver<io::Result<Bytes>>| answer.blocking_recv().unwrap().unwrap();
+        let (long, short, other) = (data(long), data(short), data(other));
+        assert_eq!(
+            (&long[..], &short[..], &other[..]),
+            (&b"23456"[..], &b"234"[..], &b"345"[..])
+        );
+        assert_eq!(long.as_ptr(), short.as_ptr());
+        assert_eq!(lock(&store.queue).workers, READ_WORKERS - 1);
+    }
+}

@@ -194,3 +194,83 @@ impl Segments {
         self.start = self.len;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sizes(segments: &Segments) -> Vec<usize> {
+        segments
+            .pieces
+            .iter()
+            .map(|piece| piece.data.len())
+            .collect()
+    }
+
+    #[test]
+    fn bytes_that_nobody_waits_for_stay_together() {
+        let mut segments = Segments::new(usize::MAX);
+        for _ in 0..200_000 {
+            segments.push_slice(b"x");
+        }
+        segments.close();
+        assert_eq!(
+            sizes(&segments),
+            [4 << 10, 8 << 10, 16 << 10, 32 << 10, SEGMENT, SEGMENT, 7488]
+        );
+    }
+
+    #[test]
+    fn what_was_read_in_pieces_is_joined_later() {
+        let mut segments = Segments::new(usize::MAX);
+        for offset in 0..10_000 {
+            segments.push_slice(b"x");
+            assert_eq!(segments.find(offset), Found::Data(Bytes::from_static(b"x")));
+        }
+        assert_eq!(sizes(&segments)[0], 4 << 10);
+        segments.close();
+        assert_eq!(sizes(&segments), [4 << 10, 10_000 - (4 << 10)]);
+    }
+
+    #[test]
+    fn large_appends_are_shared_and_small_ones_are_not() {
+        let mut segments = Segments::new(usize::MAX);
+        let (small, large) = (Bytes::from(vec![1; 100]), Bytes::from(vec![2; SHARE_FROM]));
+        segments.push_shared(small.clone());
+        segments.push_shared(large.clone());
+        segments.push_shared(small.clone());
+        let Found::Data(found) = segments.find(0) else {
+            panic!()
+        };
+        assert_ne!(found.as_ptr(), small.as_ptr());
+        let Found::Data(found) = segments.find(100) else {
+            panic!()
+        };
+        assert_eq!(found.as_ptr(), large.as_ptr());
+        assert_eq!(sizes(&segments), [100, SHARE_FROM]);
+    }
+
+    #[test]
+    fn exactly_the_newest_bytes_are_kept() {
+        for keep in [0, 1, 7, 5000, 100_000] {
+            let mut segments = Segments::new(keep);
+            let mut len = 0;
+            for size in [3, 5000, 1, 20_000, 70_000, 2, 200_000, 9] {
+                segments.push_shared(vec![0; size].into());
+                len += size;
+                let kept = keep.min(len);
+                assert_eq!(segments.in_memory(), kept);
+                let in_pieces = sizes(&segments).iter().sum::<usize>();
+                assert_eq!(in_pieces + segments.open.len(), kept);
+                let oldest = (len - kept) as u64;
+                if kept > 0 {
+                    assert!(matches!(segments.find(oldest), Found::Data(_)));
+                }
+                if oldest > 0 {
+                    assert_eq!(segments.find(oldest - 1), Found::Gone);
+                }
+                assert_eq!(segments.find(len as u64), Found::End);
+            }
+        }
+    }
+}

@@ -69,3 +69,78 @@ impl Waiters {
         self.round += 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::task::Wake;
+
+    use super::*;
+
+    struct Sleeper;
+
+    impl Wake for Sleeper {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    fn waker() -> Waker {
+        Arc::new(Sleeper).into()
+    }
+
+    fn woken(waiters: &mut Waiters) -> usize {
+        let mut taken = Vec::new();
+        waiters.take(&mut taken);
+        taken.into_iter().flatten().count()
+    }
+
+    #[test]
+    fn one_place_for_a_reader_however_often_it_waits() {
+        let mut waiters = Waiters::default();
+        let mut ticket = None;
+        for _ in 0..100 {
+            waiters.register(&mut ticket, &waker());
+        }
+        assert_eq!(waiters.places.len(), 1);
+        assert_eq!(woken(&mut waiters), 1);
+        assert_eq!(woken(&mut waiters), 0);
+        // An old ticket is worth nothing.
+        waiters.register(&mut ticket, &waker());
+        assert_eq!(woken(&mut waiters), 1);
+    }
+
+    #[test]
+    fn places_are_used_again() {
+        let mut waiters = Waiters::default();
+        let mut old = None;
+        waiters.register(&mut old, &waker());
+        for _ in 0..100 {
+            let mut ticket = None;
+            waiters.register(&mut ticket, &waker());
+            assert!(waiters.cancel(ticket.unwrap()).is_some());
+        }
+        assert_eq!(waiters.places.len(), 2);
+        assert_eq!(woken(&mut waiters), 1);
+        // Cancelling in a later round does not touch others.
+        let mut new = None;
+        waiters.register(&mut new, &waker());
+        assert!(waiters.cancel(old.unwrap()).is_none());
+        assert_eq!(woken(&mut waiters), 1);
+    }
+
+    #[test]
+    fn the_newest_waker_counts() {
+        let mut waiters = Waiters::default();
+        let mut ticket = None;
+        let (first, second) = (waker(), waker());
+        assert!(waiters.register(&mut ticket, &first).is_none());
+        assert!(waiters.register(&mut ticket, &first).is_none());
+        assert!(
+            waiters
+                .register(&mut ticket, &second)
+                .is_some_and(|old| old.will_wake(&first))
+        );
+        let mut taken = Vec::new();
+        waiters.take(&mut taken);
+        assert!(taken[0].as_ref().unwrap().will_wake(&second));
+    }
+}
