@@ -1,4 +1,5 @@
 //! The dialer against a scripted listener.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod support;
 

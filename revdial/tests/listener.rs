@@ -1,4 +1,5 @@
 //! The listener against a scripted dialer and a scripted server.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod support;
 

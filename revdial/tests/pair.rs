@@ -1,4 +1,5 @@
 //! Dialer and listener against each other, through the real HTTP layer, on a virtual clock.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod support;
 
@@ -51,7 +52,7 @@ fn server(registry: &Registry, wrap: fn(DuplexStream) -> Stream) -> impl Connect
 fn pair(dialer: DialerConfig, listener: ListenerConfig) -> (Registry, Dialer, Listener) {
     let registry = Registry::new();
     let (near, far) = pipe();
-    let connect = server(&registry, |io| Stream::new(io));
+    let connect = server(&registry, Stream::new);
     (
         registry.clone(),
         registry.register(near, dialer),
@@ -233,7 +234,7 @@ async fn a_pulled_cable_is_noticed_at_both_ends_within_15_seconds() {
     let dialer = registry.register(cable(near), DialerConfig::default());
     let mut listener = Listener::new(
         cable(far),
-        server(&registry, |io| Stream::new(io)),
+        server(&registry, Stream::new),
         ListenerConfig::default(),
     );
     sleep(secs(123)).await;

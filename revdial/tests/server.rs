@@ -1,4 +1,5 @@
 //! Connections taken over by a handler, and everything around them.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod support;
 

@@ -1,0 +1,274 @@
+//! Figures with their peer, raw TCP, in the same run: `cargo bench -p revdial --bench figures`.
+//!
+//! Everything over loopback, both ends in one process, rounds interleaved, medians printed.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a bench that cannot run should say so and stop"
+)]
+
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::{body::Incoming, service::service_fn};
+use revdial::{
+    Dialer, DialerConfig, Listener, ListenerConfig, Registry, Stream,
+    server::{ServeConfig, answer_pickup, serve_connection},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+/// What Go's revdial v2 reached on the machine of the reference table: set-ups per second, one
+/// after the other and 16 at a time.
+const GO_V2: (f64, f64) = (9_400.0, 17_800.0);
+
+#[derive(Clone)]
+enum Opener {
+    Raw(SocketAddr),
+    Dialled(Dialer),
+}
+
+impl Opener {
+    async fn open(&self) -> Stream {
+        match self {
+            Self::Raw(addr) => Stream::new(connect(*addr).await.unwrap()),
+            Self::Dialled(dialer) => dialer.dial().await.unwrap(),
+        }
+    }
+}
+
+async fn connect(addr: SocketAddr) -> io::Result<TcpStream> {
+    let tcp = TcpStream::connect(addr).await?;
+    tcp.set_nodelay(true)?;
+    Ok(tcp)
+}
+
+/// Does what the first byte of a connection says: `e` echoes, `s` swallows and confirms.
+async fn behave(mut stream: Stream) -> io::Result<()> {
+    let mut buf = vec![0; 64 * 1024];
+    match stream.read_u8().await? {
+        b's' => {
+            while stream.read(&mut buf).await? > 0 {}
+            stream.write_all(b"k").await?;
+        }
+        _ => {
+            stream.write_all(b"e").await?;
+            loop {
+                let n = stream.read(&mut buf).await?;
+                if n == 0 {
+                    break;
+                }
+                stream.write_all(&buf[..n]).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A raw server.
+async fn raw() -> Opener {
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = socket.accept().await {
+            tcp.set_nodelay(true).unwrap();
+            tokio::spawn(behave(Stream::new(tcp)));
+        }
+    });
+    Opener::Raw(addr)
+}
+
+/// A server for pickups and a listener behind it.
+async fn dialled(spares: usize) -> Opener {
+    let registry = Registry::new();
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = socket.local_addr().unwrap();
+    let (here, there) = tokio::join!(TcpStream::connect(addr), socket.accept());
+    let config = DialerConfig {
+        spares,
+        ..DialerConfig::default()
+    };
+    let dialer = registry.register(Stream::new(here.unwrap()), config);
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = socket.accept().await {
+            tcp.set_nodelay(true).unwrap();
+            let registry = registry.clone();
+            let service = service_fn(move |request: Request<Incoming>| {
+                let answer: Response<Full<Bytes>> =
+                    answer_pickup(&registry, &request.into_parts().0, true);
+                async { Ok::<_, Infallible>(answer) }
+            });
+            tokio::spawn(serve_connection(
+                tcp,
+                service,
+                ServeConfig::default(),
+                CancellationToken::new(),
+            ));
+        }
+    });
+    let fetch = move || async move { connect(addr).await.map(Stream::new) };
+    let mut listener = Listener::new(
+        Stream::new(there.unwrap().0),
+        fetch,
+        ListenerConfig::default(),
+    );
+    tokio::spawn(async move {
+        while let Ok(stream) = listener.accept().await {
+            tokio::spawn(behave(stream));
+        }
+    });
+    Opener::Dialled(dialer)
+}
+
+/// Open, one byte each way, close; per second, with `lanes` at a time.
+async fn set_ups(opener: &Opener, lanes: usize, each: usize) -> f64 {
+    let begin = Instant::now();
+    let mut work = JoinSet::new();
+    for _ in 0..lanes {
+        let opener = opener.clone();
+        work.spawn(async move {
+            for _ in 0..each {
+                let mut stream = opener.open().await;
+                stream.write_all(b"e").await.unwrap();
+                stream.read_u8().await.unwrap();
+            }
+        });
+    }
+    work.join_all().await;
+    (lanes * each) as f64 / begin.elapsed().as_secs_f64()
+}
+
+/// The median time of a 64-byte ping-pong, in microseconds.
+async fn ping(opener: &Opener) -> f64 {
+    let mut stream = opener.open().await;
+    stream.write_all(b"e").await.unwrap();
+    stream.read_u8().await.unwrap();
+    let mut buf = [0; 64];
+    let mut times = Vec::new();
+    for _ in 0..10_000 {
+        let begin = Instant::now();
+        stream.write_all(&buf).await.unwrap();
+        stream.read_exact(&mut buf).await.unwrap();
+        times.push(begin.elapsed().as_secs_f64() * 1e6);
+    }
+    median(times)
+}
+
+/// One-way throughput in GB/s over `lanes` streams at a time.
+async fn bulk(opener: &Opener, lanes: usize) -> f64 {
+    const TOTAL: usize = 512 << 20;
+    let begin = Instant::now();
+    let mut work = JoinSet::new();
+    for _ in 0..lanes {
+        let mut stream = opener.open().await;
+        work.spawn(async move {
+            let buf = vec![7; 64 * 1024];
+            stream.write_all(b"s").await.unwrap();
+            for _ in 0..TOTAL / lanes / buf.len() {
+                stream.write_all(&buf).await.unwrap();
+            }
+            stream.shutdown().await.unwrap();
+            stream.read_u8().await.unwrap();
+        });
+    }
+    work.join_all().await;
+    TOTAL as f64 / begin.elapsed().as_secs_f64() / 1e9
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn figure(name: &str, ours: f64, peer: (&str, f64), unit: &str, target: f64, less_is_better: bool) {
+    let ratio = ours / peer.1;
+    let (sign, ok) = if less_is_better {
+        ("<=", ratio <= target)
+    } else {
+        (">=", ratio >= target)
+    };
+    let verdict = if ok { "ok" } else { "SHORT" };
+    println!(
+        "figure {name} ours={ours:.2} peer={:.2}({}) unit={unit} ratio={ratio:.2} target{sign}{target} {verdict}",
+        peer.1, peer.0
+    );
+}
+
+async fn run(rounds: usize, size: usize) {
+    let (raw, plain, spared) = (raw().await, dialled(0).await, dialled(16).await);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut columns: Vec<Vec<f64>> = vec![Vec::new(); 12];
+    for _ in 0..rounds {
+        let row = [
+            set_ups(&raw, 1, size).await,
+            set_ups(&plain, 1, size).await,
+            set_ups(&spared, 1, size).await,
+            set_ups(&raw, 16, size / 4).await,
+            set_ups(&plain, 16, size / 4).await,
+            set_ups(&spared, 16, size / 4).await,
+            ping(&raw).await,
+            ping(&plain).await,
+            bulk(&raw, 1).await,
+            bulk(&plain, 1).await,
+            bulk(&raw, 16).await,
+            bulk(&plain, 16).await,
+        ];
+        for (column, value) in columns.iter_mut().zip(row) {
+            column.push(value);
+        }
+    }
+    let at: Vec<f64> = columns.into_iter().map(median).collect();
+    let go = "Go-v2-reference-machine";
+    figure("dial_sequential", at[1], (go, GO_V2.0), "1/s", 1.0, false);
+    figure(
+        "dial_sequential_spares",
+        at[2],
+        (go, GO_V2.0),
+        "1/s",
+        2.0,
+        false,
+    );
+    figure("dial_16", at[4], (go, GO_V2.1), "1/s", 1.0, false);
+    figure("dial_16_spares", at[5], (go, GO_V2.1), "1/s", 2.0, false);
+    figure(
+        "dial_sequential_vs_raw",
+        at[1],
+        ("raw-tcp", at[0]),
+        "1/s",
+        0.33,
+        false,
+    );
+    figure(
+        "dial_16_vs_raw",
+        at[4],
+        ("raw-tcp", at[3]),
+        "1/s",
+        0.33,
+        false,
+    );
+    figure("ping_p50", at[7], ("raw-tcp", at[6]), "us", 1.05, true);
+    figure("bulk_1", at[9], ("raw-tcp", at[8]), "GB/s", 0.95, false);
+    figure("bulk_16", at[11], ("raw-tcp", at[10]), "GB/s", 0.95, false);
+}
+
+fn main() {
+    // `cargo test` only asks whether it still works.
+    let measure = std::env::args().any(|arg| arg == "--bench");
+    let (rounds, size) = if measure { (5, 2000) } else { (1, 20) };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(run(rounds, size));
+}
