@@ -1,0 +1,3 @@
+//! x
+#[path = "web/doubles.rs"]
+mod doubles;
