@@ -258,11 +258,15 @@ fn try_start(worker: &Worker, job: &Job) -> io::Result<(Running, pipe::Receiver)
     let (child, tree) = worker.processes.spawn(&mut command, &job.id)?;
     // Our ends for writing go with the command, or the pipe would never end.
     drop(command);
-    let running = Running {
+    let mut running = Running {
         parts: Some((child, Arc::new(tree))),
+        output: None,
         kill: worker.config.kill,
         tracker: worker.tracker.clone(),
     };
+    if !running.kill.grace.is_zero() {
+        running.output = Some(reader.try_clone()?);
+    }
     let pipe = pipe::Receiver::from_owned_fd(OwnedFd::from(reader))?;
     Ok((running, pipe))
 }
@@ -270,6 +274,8 @@ fn try_start(worker: &Worker, job: &Job) -> io::Result<(Running, pipe::Receiver)
 /// A started command. Dropping it before the end kills all its processes, in the background.
 struct Running {
     parts: Option<(Child, Arc<Tree>)>,
+    /// Where its output can still be read while it is given time to end itself.
+    output: Option<io::PipeReader>,
     kill: KillPolicy,
     tracker: TaskTracker,
 }
@@ -308,12 +314,18 @@ impl Drop for Running {
         if let Some((child, tree)) = self.parts.take()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            self.tracker.spawn_on(end(child, tree, self.kill), &runtime);
+            let end = end(child, tree, self.kill, self.output.take());
+            self.tracker.spawn_on(end, &runtime);
         }
     }
 }
 
-async fn end(mut child: Child, tree: Arc<Tree>, kill: KillPolicy) {
+async fn end(
+    mut child: Child,
+    tree: Arc<Tree>,
+    kill: KillPolicy,
+    output: Option<io::PipeReader>,
+) {
     let swept = Arc::clone(&tree);
     let sweep = tokio::task::spawn_blocking(move || swept.destroy(kill.grace, kill.limit));
     let wait = async {
@@ -322,7 +334,12 @@ async fn end(mut child: Child, tree: Arc<Tree>, kill: KillPolicy) {
             tree.main_reaped();
         }
     };
-    let (destroyed, ()) = tokio::join!(sweep, wait);
+    let swept = async { tokio::join!(sweep, wait).0 };
+    let destroyed = tokio::select! {
+        destroyed = swept => destroyed,
+        // Never ends; a writer whose reader vanished would die of it instead of ending itself.
+        never = discard(output) => match never {},
+    };
     match destroyed {
         Ok(Destroyed { killed, left: 0 }) => tracing::debug!(killed, "command killed"),
         Ok(Destroyed { killed, left }) => {
@@ -330,4 +347,13 @@ async fn end(mut child: Child, tree: Arc<Tree>, kill: KillPolicy) {
         }
         Err(error) => tracing::warn!(%error, "command not killed"),
     }
+}
+
+async fn discard(output: Option<io::PipeReader>) -> std::convert::Infallible {
+    let pipe = output.and_then(|output| pipe::Receiver::from_owned_fd(output.into()).ok());
+    if let Some(mut pipe) = pipe {
+        // An error ends it like the end does: there is nothing more to take.
+        let _ = tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await;
+    }
+    std::future::pending().await
 }
