@@ -114,10 +114,19 @@ impl<F: Feed> Members<F> {
     }
 
     fn member(&mut self, block: Block, extended: Extended) -> Result<Member, UnpackErrorKind> {
+        // Which of the two a reader takes is its own affair, so neither is taken.
+        if extended.gnu_name.is_some() && extended.path.is_some()
+            || extended.gnu_link.is_some() && extended.link.is_some()
+        {
+            return Err(HeaderFault::Duplicate.into());
+        }
         let name = extended.gnu_name.or(extended.path).unwrap_or(block.name);
         let link = extended.gnu_link.or(extended.link).unwrap_or(block.link);
         self.check_name(&name)?;
-        self.check_name(&link)?;
+        match block.typeflag {
+            b'1' => self.check_name(&link)?,
+            _ => self.check_len(&link)?,
+        }
         let kind = match block.typeflag {
             // Before there was a type for directories, a trailing slash said it.
             0 if name.ends_with(b"/") => MemberKind::Dir,
@@ -287,20 +296,21 @@ impl<F: Feed> Members<F> {
         Ok(())
     }
 
+    fn check_len(&self, name: &[u8]) -> Result<(), UnpackErrorKind> {
+        let max = self.limits.max_name;
+        if name.len() > max {
+            return Err(UnpackErrorKind::limit(Limit::Name, max as u64, Some(name)));
+        }
+        Ok(())
+    }
+
     fn check_name(&self, name: &[u8]) -> Result<(), UnpackErrorKind> {
         let Limits {
-            max_name,
             max_component,
             max_depth,
             ..
         } = self.limits;
-        if name.len() > max_name {
-            return Err(UnpackErrorKind::limit(
-                Limit::Name,
-                max_name as u64,
-                Some(name),
-            ));
-        }
+        self.check_len(name)?;
         let mut depth = 0;
         for part in name
             .split(|&b| b == b'/')

@@ -198,8 +198,10 @@ impl<F: Feed> Job<'_, F> {
             }
             Err(_) => return Err(refused("is not reached without links")),
         };
-        if !from.symlink_metadata(&from_name).is_ok_and(|m| m.is_file()) {
-            return Err(refused("is no regular file"));
+        match from.symlink_metadata(&from_name) {
+            Ok(metadata) if metadata.is_file() => {}
+            Ok(_) => return Err(refused("is no regular file")),
+            Err(_) => return Err(refused("does not exist")),
         }
         let place = self.dest.place(path).map_err(|e| misplaced(member, e))?;
         if place.linked {

@@ -1,0 +1,591 @@
+//! Headers that lie, and archives that end early or late.
+
+use tarball::{HeaderFault, TarFault, UnpackErrorKind, UnpackOptions};
+
+use crate::support::{Block, Fault, Leaves, Sandbox, Tar, case, put, record, run};
+
+const HEADER: &str = "tar error: archive/tar: invalid tar header";
+const EOF: &str = "tar error: unexpected EOF";
+
+fn sized(field: &'static [u8], content: &[u8]) -> Vec<u8> {
+    Tar::new()
+        .entry(b"a", b'0', content, |b| put(b, 124, field))
+        .end()
+}
+
+#[test]
+fn sizes() {
+    let number = &format!("{HEADER}: bad number");
+    run(&[
+        case(
+            "negative",
+            sized(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", b""),
+            Fault(number, &[]),
+        ),
+        case(
+            "negative octal",
+            sized(b"-0000000001\0", b""),
+            Fault(number, &[]),
+        ),
+        case(
+            "beyond 63 bits",
+            sized(b"\x80\0\0\0\x80\0\0\0\0\0\0\0", b""),
+            Fault(number, &[]),
+        ),
+        case(
+            "all ones but the sign",
+            sized(b"\xbf\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", b""),
+            Fault(number, &[]),
+        ),
+        case(
+            "not octal",
+            sized(b"00000000009\0", b""),
+            Fault(number, &[]),
+        ),
+        case(
+            "hexadecimal",
+            sized(b"0x000000010\0", b""),
+            Fault(number, &[]),
+        ),
+        case(
+            "two numbers",
+            sized(b"0000001 007\0", b""),
+            Fault(number, &[]),
+        ),
+        case("blank", sized(b"            ", b""), Fault(number, &[])),
+        case("zeros", sized(&[0; 12], b""), Fault(number, &[])),
+        case(
+            "base 256",
+            sized(b"\x80\0\0\0\0\0\0\0\0\0\0\x01", b"x"),
+            Leaves(&["a=x"]),
+        ),
+        case(
+            "padded with blanks",
+            sized(b"         1 \0", b"x"),
+            Leaves(&["a=x"]),
+        ),
+        case(
+            "an exbibyte",
+            sized(b"\x80\0\0\0\x10\0\0\0\0\0\0\0", b""),
+            Fault(
+                "archive exceeds the limit of 1073741824 bytes in one file",
+                &[],
+            ),
+        ),
+        case(
+            "100 GiB that are not there",
+            sized(b"\x80\0\0\0\0\0\0\x19\0\0\0\0", b""),
+            Fault(
+                "archive exceeds the limit of 1073741824 bytes in one file",
+                &[],
+            ),
+        ),
+        case(
+            "512 MiB that are not there",
+            sized(b"04000000000\0", b""),
+            Fault(EOF, &[]),
+        ),
+        case(
+            "a blank one on a directory",
+            Tar::new()
+                .entry(b"d/", b'5', b"", |b| b[124..136].fill(b' '))
+                .end(),
+            Leaves(&["d/"]),
+        ),
+        case(
+            "one on a directory",
+            Tar::new()
+                .entry(b"d/", b'5', b"content", |_| {})
+                .file("a", "x")
+                .end(),
+            Fault(
+                &format!("{HEADER}: entry of a type without content declares a size"),
+                &[],
+            ),
+        ),
+        case(
+            "one on an old directory",
+            Tar::new().entry(b"d/", 0, b"content", |_| {}).end(),
+            Fault(
+                &format!("{HEADER}: entry of a type without content declares a size"),
+                &[],
+            ),
+        ),
+    ]);
+}
+
+#[test]
+fn checksums() {
+    let bad = &format!("{HEADER}: checksum does not match");
+    let mut wrong = Tar::new().file("a", "x").end();
+    wrong[0] = b'b';
+    let mut absent = Tar::new().file("a", "x").end();
+    absent[148..156].fill(0);
+    let mut second = Tar::new().file("a", "x").file("b", "y").end();
+    second[1024] = b'c';
+    let mut signed = Tar::new().entry(b"a\xff", b'0', b"x", |_| {}).end();
+    let sum: i32 = signed[..512]
+        .iter()
+        .enumerate()
+        .map(|(i, &b)| {
+            if (148..156).contains(&i) {
+                32
+            } else {
+                i32::from(b as i8)
+            }
+        })
+        .sum();
+    signed[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    run(&[
+        case("wrong", wrong, Fault(bad, &[])),
+        case("absent", absent, Fault(bad, &[])),
+        case("wrong in the second entry", second, Fault(bad, &["a=x"])),
+        case("of signed bytes", signed, Leaves(&["a\u{fffd}=x"])),
+        case(
+            "noise",
+            (0..2048u32).map(|i| (i * 7 % 251) as u8 + 1).collect(),
+            Fault(bad, &[]),
+        ),
+        case(
+            "text",
+            "this is not a tar archive. ".repeat(40).into_bytes(),
+            Fault(bad, &[]),
+        ),
+        case("too little of anything", b"short".to_vec(), Fault(EOF, &[])),
+    ]);
+}
+
+/// An archive whose file content is another archive; a reader with the wrong size sees the inner.
+fn inner() -> Vec<u8> {
+    let mut inner = Tar::new().file("hidden", "h").0;
+    inner.resize(1024, 0);
+    inner
+}
+
+#[test]
+fn sizes_given_twice_hide_nothing() {
+    let zero = |b: &mut Block| put(b, 124, b"00000000000\0");
+    let number = &format!("{HEADER}: bad number");
+    let pax_size = |value: &'static [u8], content: &[u8]| {
+        Tar::new()
+            .pax(&[("size", value)])
+            .entry(b"a", b'0', content, zero)
+    };
+    run(&[
+        case(
+            "the pax size counts",
+            pax_size(b"1024", &inner()).file("b", "x").end(),
+            Leaves(&["a of 1024 bytes", "b=x"]),
+        ),
+        case(
+            "also where it is the smaller",
+            Tar::new()
+                .pax(&[("size", b"1")])
+                .entry(b"a", b'0', b"x", |b| put(b, 124, b"00000002000\0"))
+                .file("b", "y")
+                .end(),
+            Leaves(&["a=x", "b=y"]),
+        ),
+        case("negative", pax_size(b"-1", b"").end(), Fault(number, &[])),
+        case("signed", pax_size(b"+1", b"x").end(), Fault(number, &[])),
+        case("none", pax_size(b"", b"").end(), Fault(number, &[])),
+        case(
+            "beyond 64 bits",
+            pax_size(b"18446744073709551616", b"").end(),
+            Fault(number, &[]),
+        ),
+        case(
+            "huge",
+            pax_size(b"18446744073709551615", b"").end(),
+            Fault("archive exceeds the limit of 1073741824…", &[]),
+        ),
+        case(
+            "on a directory",
+            Tar::new()
+                .pax(&[("size", b"1024")])
+                .dir("d/")
+                .content(&inner())
+                .end(),
+            Fault(
+                &format!("{HEADER}: entry of a type without content declares a size"),
+                &[],
+            ),
+        ),
+        case(
+            "given twice",
+            Tar::new()
+                .pax(&[("size", b"0"), ("size", b"1024")])
+                .entry(b"a", b'0', &inner(), zero)
+                .end(),
+            Fault(&format!("{HEADER}: property given twice"), &[]),
+        ),
+    ]);
+}
+
+#[test]
+fn global_headers_change_nothing() {
+    let global = |records: &[u8]| Tar::new().entry(b"pax_global_header", b'g', records, |_| {});
+    let comment = record("comment", &[b'0'; 40]);
+    run(&[
+        case(
+            "as git writes it",
+            global(&comment).file("a", "x").end(),
+            Leaves(&["a=x"]),
+        ),
+        case(
+            "without a name",
+            Tar::new()
+                .entry(b"", b'g', &comment, |_| {})
+                .file("a", "x")
+                .end(),
+            Leaves(&["a=x"]),
+        ),
+        case(
+            "a path",
+            global(&record("path", b"../x"))
+                .file("a", "x")
+                .file("b", "y")
+                .end(),
+            Leaves(&["a=x", "b=y"]),
+        ),
+        case(
+            "a size",
+            global(&record("size", b"0")).file("a", "x").end(),
+            Leaves(&["a=x"]),
+        ),
+        case(
+            "a target",
+            global(&record("linkpath", b"/etc")).file("a", "x").end(),
+            Leaves(&["a=x"]),
+        ),
+        case(
+            "nonsense",
+            global(b"this is no record").file("a", "x").end(),
+            Leaves(&["a=x"]),
+        ),
+        case("alone", global(&comment).end(), Leaves(&[])),
+        case(
+            "too long",
+            Tar::new()
+                .entry(b"", b'g', b"", |b| put(b, 124, b"00004000001\0"))
+                .end(),
+            Fault(
+                "archive exceeds the limit of 1048576 bytes in an extended header",
+                &[],
+            ),
+        ),
+    ]);
+}
+
+#[test]
+fn extended_headers() {
+    let bad = &format!("{HEADER}: malformed extended header record");
+    let twice = &format!("{HEADER}: property given twice");
+    let dangling = &format!("{HEADER}: extended header without an entry");
+    let raw = |text: &[u8]| Tar::new().pax_raw(text).file("a", "x").end();
+    let long = |flag: u8, text: &[u8]| Tar::new().entry(b"././@LongLink", flag, text, |_| {});
+    let many = (0..100).fold(Tar::new(), |tar, i| {
+        tar.long_name(format!("n{i}").as_bytes())
+    });
+    run(&[
+        case(
+            "a name",
+            Tar::new()
+                .pax(&[("path", "ä/b".as_bytes())])
+                .file("a", "x")
+                .end(),
+            Leaves(&["ä/", "ä/b=x"]),
+        ),
+        case(
+            "an empty name is the header's own",
+            Tar::new().pax(&[("path", b"")]).file("a", "x").end(),
+            Leaves(&["a=x"]),
+        ),
+        case(
+            "unknown keys",
+            Tar::new()
+                .pax(&[
+                    ("SCHILY.xattr.user.x", b"\0\xff\n="),
+                    ("hdrcharset", b"BINARY"),
+                ])
+                .file("a", "x")
+                .end(),
+            Leaves(&["a=x"]),
+        ),
+        case("nothing at all", raw(b""), Leaves(&["a=x"])),
+        case("length too small", raw(b"7 path=b\n"), Fault(bad, &[])),
+        case("length too large", raw(b"99 path=b\n"), Fault(bad, &[])),
+        case("length zero", raw(b"0 path=b\n"), Fault(bad, &[])),
+        case(
+            "length of 64 bits",
+            raw(b"18446744073709551615 path=b\n"),
+            Fault(bad, &[]),
+        ),
+        case("length of many digits", raw(&[b'1'; 400]), Fault(bad, &[])),
+        case(
+            "length that reaches into the next record",
+            raw(b"20 path=b\n10 path=c\n"),
+            Leaves(&["b\n10 path=c=x"]),
+        ),
+        case("no length", raw(b"path=b\n"), Fault(bad, &[])),
+        case("no equals sign", raw(b"8 pathb\n"), Fault(bad, &[])),
+        case("no key", raw(b"5 =b\n"), Fault(bad, &[])),
+        case("no newline", raw(b"10 path=bc"), Fault(bad, &[])),
+        case(
+            "padded with nuls",
+            raw(b"10 path=b\n\0\0\0"),
+            Fault(bad, &[]),
+        ),
+        case(
+            "path twice",
+            Tar::new()
+                .pax(&[("path", b"b"), ("path", b"../c")])
+                .file("a", "x")
+                .end(),
+            Fault(twice, &[]),
+        ),
+        case(
+            "two in a row",
+            Tar::new()
+                .pax(&[("path", b"b")])
+                .pax(&[("path", b"c")])
+                .file("a", "x")
+                .end(),
+            Fault(twice, &[]),
+        ),
+        case(
+            "a global one between",
+            Tar::new()
+                .pax(&[("path", b"b")])
+                .entry(b"g", b'g', b"", |_| {})
+                .file("a", "x")
+                .end(),
+            Fault(dangling, &[]),
+        ),
+        case(
+            "none follows",
+            Tar::new().file("z", "x").pax(&[("path", b"b")]).end(),
+            Fault(dangling, &["z=x"]),
+        ),
+        case(
+            "nothing follows",
+            Tar::new().file("z", "x").pax(&[("path", b"b")]).0,
+            Fault(EOF, &["z=x"]),
+        ),
+        case(
+            "long name",
+            Tar::new().long_name(b"long").file("a", "x").end(),
+            Leaves(&["long=x"]),
+        ),
+        case(
+            "long name, none follows",
+            Tar::new().long_name(b"long").end(),
+            Fault(dangling, &[]),
+        ),
+        case(
+            "long name first, nothing follows",
+            Tar::new().long_name(b"long").0,
+            Fault(EOF, &[]),
+        ),
+        case(
+            "long name twice",
+            Tar::new()
+                .long_name(b"b")
+                .long_name(b"c")
+                .file("a", "x")
+                .end(),
+            Fault(twice, &[]),
+        ),
+        case(
+            "100 long names",
+            many.file("a", "x").end(),
+            Fault(twice, &[]),
+        ),
+        case(
+            "long target alone",
+            long(b'K', b"t\0").end(),
+            Fault(dangling, &[]),
+        ),
+        case(
+            "long target on a file",
+            long(b'K', b"../../t\0").file("a", "x").end(),
+            Leaves(&["a=x"]),
+        ),
+        case(
+            "an empty long name",
+            long(b'L', b"\0").file("a", "x").end(),
+            Fault("tar file contained invalid name \"\"", &[]),
+        ),
+        case(
+            "a long name of a gibibyte",
+            Tar::new()
+                .entry(b"", b'L', b"", |b| put(b, 124, b"10000000000\0"))
+                .end(),
+            Fault(
+                "archive exceeds the limit of 1048576 bytes in an extended header",
+                &[],
+            ),
+        ),
+        case(
+            "a long name of a mebibyte that is not there",
+            Tar::new()
+                .entry(b"", b'L', b"", |b| put(b, 124, b"00004000000\0"))
+                .0,
+            Fault(EOF, &[]),
+        ),
+        case(
+            "of negative size",
+            Tar::new()
+                .entry(b"", b'x', b"", |b| put(b, 124, &[0xff; 12]))
+                .end(),
+            Fault(&format!("{HEADER}: bad number"), &[]),
+        ),
+    ]);
+}
+
+#[test]
+fn names_in_two_formats() {
+    let archive = Tar::new()
+        .long_name(b"b")
+        .pax(&[("path", b"../c")])
+        .file("a", "x")
+        .end();
+    run(&[case(
+        "pax and GNU",
+        archive,
+        Fault(&format!("{HEADER}: property given twice"), &[]),
+    )]);
+}
+
+#[test]
+fn ends() {
+    let one = || Tar::new().file("a", "x");
+    let with = |tail: &[u8]| [one().0.as_slice(), tail].concat();
+    let mut padded = one();
+    let hidden = Tar::new().file("hidden", "h").0;
+    padded.0[513..1024].copy_from_slice(&hidden[1..512]);
+    run(&[
+        case("empty stream", Vec::new(), Leaves(&[])),
+        case("empty archive", Tar::new().end(), Leaves(&[])),
+        case("no end mark", one().0, Fault(EOF, &["a=x"])),
+        case("one zero block", with(&[0; 512]), Leaves(&["a=x"])),
+        case("half a zero block", with(&[0; 100]), Fault(EOF, &["a=x"])),
+        case(
+            "one and a half zero blocks",
+            with(&[0; 700]),
+            Fault(EOF, &["a=x"]),
+        ),
+        case(
+            "a zero block in the middle",
+            with(&[&[0; 512][..], &Tar::new().file("b", "y").end()].concat()),
+            Fault(&format!("{HEADER}: lone zero block"), &["a=x"]),
+        ),
+        case(
+            "padding as tapes need it",
+            with(&[0; 9216]),
+            Leaves(&["a=x"]),
+        ),
+        case(
+            "noise after the end",
+            with(&[&[0; 1024][..], b"noise"].concat()),
+            Leaves(&["a=x"]),
+        ),
+        case(
+            "an archive after the end",
+            with(&[&[0; 1024][..], &Tar::new().file("b", "y").end()].concat()),
+            Leaves(&["a=x"]),
+        ),
+        case("an archive in the padding", padded.end(), Leaves(&["a=x"])),
+        case(
+            "an end mark inside a file",
+            Tar::new()
+                .entry(b"a", b'0', &[0; 2048], |_| {})
+                .file("b", "y")
+                .end(),
+            Leaves(&["a of 2048 bytes", "b=y"]),
+        ),
+    ]);
+}
+
+#[test]
+fn cut_at_every_byte() {
+    let whole = Tar::new()
+        .dir("d/")
+        .file("d/a", "first")
+        .pax(&[("path", b"d/named elsewhere")])
+        .file("b", &"second".repeat(100))
+        .end();
+    let content = whole.len() - 1024;
+    for cut in 1..content + 512 {
+        let sandbox = Sandbox::new();
+        let error = sandbox
+            .unpack(&whole[..cut], &UnpackOptions::default())
+            .unwrap_err();
+        assert!(
+            matches!(
+                error.kind(),
+                UnpackErrorKind::Tar {
+                    source: TarFault::Truncated
+                }
+            ),
+            "cut at {cut}: {}",
+            error.message()
+        );
+        // What is counted is there, and nothing else is.
+        let files = sandbox.tree().iter().filter(|l| !l.ends_with('/')).count() as u64;
+        assert_eq!(error.progress().files, files, "cut at {cut}");
+    }
+    assert!(
+        Sandbox::new()
+            .unpack(&whole, &UnpackOptions::default())
+            .is_ok()
+    );
+}
+
+#[test]
+fn every_flipped_bit_is_harmless() {
+    let whole = Tar::new()
+        .dir("d/")
+        .file("d/a", "1")
+        .pax(&[("path", b"e/b")])
+        .file("b", "2")
+        .symlink("l", "d")
+        .end();
+    let options = UnpackOptions {
+        links: tarball::Links::Inside,
+        ..UnpackOptions::default()
+    };
+    let sandbox = Sandbox::new();
+    for at in 0..whole.len() {
+        for bit in [0, 3, 7] {
+            let mut archive = whole.clone();
+            archive[at] ^= 1 << bit;
+            let in_header = !(1024..1536).contains(&at) && at < whole.len() - 1024;
+            let _ = tarball::unpack(&archive[..], &sandbox.dir(), &options).map_err(|e| {
+                assert!(e.is_input_fault() || in_header, "{}", e.message());
+            });
+        }
+    }
+    sandbox.assert_untouched();
+    sandbox.assert_clean(&[]);
+}
+
+#[test]
+fn faults_are_told_apart() {
+    let archive = Tar::new()
+        .file("a", "1")
+        .pax(&[("path", b"b"), ("path", b"c")])
+        .file("x", "")
+        .end();
+    let error = Sandbox::new()
+        .unpack(&archive, &UnpackOptions::default())
+        .unwrap_err();
+    assert!(matches!(
+        error.kind(),
+        UnpackErrorKind::Tar {
+            source: TarFault::Header(HeaderFault::Duplicate)
+        }
+    ));
+    assert_eq!(error.progress().files, 1);
+    assert_eq!(error.progress().bytes, 1);
+}

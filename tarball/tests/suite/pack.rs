@@ -1,0 +1,264 @@
+//! Packing trees.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
+use std::time::{Duration, UNIX_EPOCH};
+
+use tarball::{Metadata, PackError, PackOptions, SkippedKind, Tree, pack, pack_gz, unpack};
+
+use crate::support::Sandbox;
+
+/// Names of the entries of a plain archive that needs no extended headers.
+fn names(archive: &[u8]) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut at = 0;
+    while archive[at..at + 512] != [0; 512] {
+        let header = tar::Header::from_byte_slice(&archive[at..at + 512]);
+        names.push(String::from_utf8(header.path_bytes().to_vec()).unwrap());
+        at += 512 + (header.size().unwrap() as usize).next_multiple_of(512);
+    }
+    assert_eq!(archive.len(), at + 1024, "two zero blocks and nothing else");
+    names
+}
+
+fn packed(sandbox: &Sandbox, root: &str) -> Vec<u8> {
+    let mut archive = Vec::new();
+    pack(&sandbox.dir(), root, &mut archive, &PackOptions::default()).unwrap();
+    archive
+}
+
+#[test]
+fn in_lexical_order_without_the_root() {
+    let sandbox = Sandbox::new();
+    for dir in ["b/c", "a"] {
+        fs::create_dir_all(sandbox.root().join(dir)).unwrap();
+    }
+    for file in ["b.txt", "b/c/d", "b/Z", "a-", "a/x", "B"] {
+        fs::write(sandbox.root().join(file), file).unwrap();
+    }
+    symlink("../outside", sandbox.root().join("z")).unwrap();
+    let want = [
+        "B", "a/", "a/x", "a-", "b/", "b/Z", "b/c/", "b/c/d", "b.txt", "z",
+    ];
+    assert_eq!(names(&packed(&sandbox, "")), want);
+    assert_eq!(names(&packed(&sandbox, ".")), want);
+    assert_eq!(names(&packed(&sandbox, "b")), ["Z", "c/", "c/d"]);
+    assert_eq!(names(&packed(&sandbox, "./b/c/")), ["d"]);
+}
+
+#[test]
+fn a_file_becomes_one_entry_without_a_name() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.root().join("d")).unwrap();
+    fs::write(sandbox.root().join("d/f"), "content").unwrap();
+    let archive = packed(&sandbox, "d/f");
+    assert_eq!(archive.len(), 512 + 512 + 1024);
+    assert!(archive[..100].iter().all(|&b| b == 0), "no name");
+    assert!(archive[345..500].iter().all(|&b| b == 0), "no prefix");
+    assert_eq!(&archive[512..519], b"content");
+    assert!(Tree::open(&sandbox.dir(), "d/f").unwrap().is_file());
+}
+
+#[test]
+fn roots_that_cannot_be() {
+    let sandbox = Sandbox::new();
+    symlink("../outside", sandbox.root().join("out")).unwrap();
+    symlink("../outside/secret", sandbox.root().join("secret")).unwrap();
+    fs::create_dir(sandbox.root().join("d")).unwrap();
+    symlink("d", sandbox.root().join("in")).unwrap();
+    let _listener = UnixListener::bind(sandbox.root().join("socket")).unwrap();
+    let open = |root: &str| Tree::open(&sandbox.dir(), root).map(|t| t.is_file());
+    for root in ["..", "/etc", "a/../..", "d/.."] {
+        assert!(
+            matches!(open(root), Err(PackError::InvalidRoot { .. })),
+            "{root}"
+        );
+    }
+    let Err(PackError::Root { source, .. }) = open("none") else {
+        panic!()
+    };
+    assert_eq!(source.kind(), io::ErrorKind::NotFound);
+    for root in ["out", "out/dir", "secret", "socket"] {
+        assert!(matches!(open(root), Err(PackError::Root { .. })), "{root}");
+    }
+    assert!(!open("in").unwrap(), "followed inside");
+}
+
+#[test]
+fn what_an_archive_cannot_hold_is_reported() {
+    let sandbox = Sandbox::new();
+    let _listener = UnixListener::bind(sandbox.root().join("socket")).unwrap();
+    fs::write(sandbox.root().join("x"), "").unwrap();
+    let mut archive = Vec::new();
+    let report = pack(&sandbox.dir(), "", &mut archive, &PackOptions::default()).unwrap();
+    assert_eq!((report.files, report.skipped), (1, 1));
+    assert_eq!(report.skipped_names[0].name.to_str(), Some("socket"));
+    assert_eq!(report.skipped_names[0].kind, SkippedKind::Special);
+    assert_eq!(names(&archive), ["x"]);
+}
+
+#[test]
+fn fixed_metadata_gives_equal_bytes() {
+    let make = |mode: u32, seconds: u64| {
+        let sandbox = Sandbox::new();
+        fs::create_dir(sandbox.root().join("d")).unwrap();
+        for (name, executable) in [("d/run", true), ("d/read", false)] {
+            let path = sandbox.root().join(name);
+            fs::write(&path, name).unwrap();
+            fs::set_permissions(
+                &path,
+                fs::Permissions::from_mode(mode | if executable { 0o100 } else { 0 }),
+            )
+            .unwrap();
+            let file = fs::File::open(&path).unwrap();
+            file.set_modified(UNIX_EPOCH + Duration::from_secs(seconds))
+                .unwrap();
+        }
+        let options = PackOptions {
+            metadata: Metadata::Fixed {
+                mtime: 1_600_000_000,
+            },
+            ..PackOptions::default()
+        };
+        let mut archive = Vec::new();
+        pack_gz(&sandbox.dir(), "", &mut archive, &options).unwrap();
+        archive
+    };
+    assert_eq!(make(0o644, 1), make(0o600, 2_000_000_000));
+}
+
+#[test]
+fn modes_and_times_as_the_file_has_them() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.root().join("f");
+    fs::write(&path, "").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o4751)).unwrap();
+    let archive = |time| {
+        fs::File::open(&path).unwrap().set_modified(time).unwrap();
+        packed(&sandbox, "")
+    };
+    let header = archive(UNIX_EPOCH + Duration::from_millis(1_234_567_890_900));
+    let header = tar::Header::from_byte_slice(&header[..512]);
+    assert_eq!(
+        (header.mode().unwrap(), header.mtime().unwrap()),
+        (0o4751, 1_234_567_890)
+    );
+    // Before 1970: only a PAX header can say it.
+    let before = archive(UNIX_EPOCH - Duration::from_millis(1500));
+    let target = Sandbox::new();
+    unpack(
+        &before[..],
+        &target.dir(),
+        &tarball::UnpackOptions::default(),
+    )
+    .unwrap();
+    let modified = fs::metadata(target.root().join("f"))
+        .unwrap()
+        .modified()
+        .unwrap();
+    assert_eq!(modified, UNIX_EPOCH - Duration::from_secs(2));
+}
+
+/// Changes a file once its first bytes come by.
+struct Meddler<F>(Option<F>, Vec<u8>);
+
+impl<F: FnOnce()> Write for Meddler<F> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if let Some(meddle) = self.0.take() {
+            meddle();
+        }
+        self.1.extend_from_slice(buf);
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_file_that_shrinks_is_an_error_and_one_that_grows_is_cut() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.root().join("f");
+    fs::write(&path, vec![1; 2_000_000]).unwrap();
+    let resize = |size: u64| {
+        let path = path.clone();
+        move || {
+            fs::OpenOptions::new()
+                .write(true)
+                .open(path)
+                .unwrap()
+                .set_len(size)
+                .unwrap()
+        }
+    };
+    let mut grown = Meddler(Some(resize(3_000_000)), Vec::new());
+    let report = pack(&sandbox.dir(), "", &mut grown, &PackOptions::default()).unwrap();
+    assert_eq!(report.bytes, 2_000_000);
+    assert_eq!(names(&grown.1), ["f"]);
+
+    let mut shrunk = Meddler(Some(resize(1_000_000)), Vec::new());
+    let error = pack(&sandbox.dir(), "", &mut shrunk, &PackOptions::default()).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            PackError::Shrunk {
+                expected: 3_000_000,
+                actual: 1_000_000,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    let target = Sandbox::new();
+    let error = unpack(
+        &shrunk.1[..],
+        &target.dir(),
+        &tarball::UnpackOptions::default(),
+    )
+    .unwrap_err();
+    assert_eq!(
+        error.message(),
+        "tar error: unexpected EOF",
+        "nobody takes it for whole"
+    );
+}
+
+#[test]
+fn a_writer_that_fails_is_told_apart() {
+    struct Full;
+    impl Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.root().join("f"), "x").unwrap();
+    let error = pack(&sandbox.dir(), "", Full, &PackOptions::default()).unwrap_err();
+    assert!(
+        matches!(error, PackError::Write { source } if source.kind() == io::ErrorKind::StorageFull)
+    );
+}
+
+#[test]
+fn depth_is_bounded() {
+    let sandbox = Sandbox::new();
+    fs::create_dir_all(sandbox.root().join("a/b/c/d")).unwrap();
+    let options = |max_depth| PackOptions {
+        max_depth,
+        ..PackOptions::default()
+    };
+    assert_eq!(
+        pack(&sandbox.dir(), "", io::sink(), &options(4))
+            .unwrap()
+            .dirs,
+        4
+    );
+    let error = pack(&sandbox.dir(), "", io::sink(), &options(3)).unwrap_err();
+    assert_eq!(error.to_string(), "a/b/c/d is more than 3 directories deep");
+}
