@@ -78,6 +78,11 @@ enum Part {
 }
 
 impl Glob {
+    /// Most steps that matching a name of `length` bytes takes.
+    pub(crate) fn cost(&self, length: usize) -> usize {
+        (self.parts.len() + 1) * (length + 1)
+    }
+
     /// Pattern as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -123,6 +128,9 @@ impl Glob {
                 next[at + 1] |= step;
             }
             self.close(&mut next);
+            if !next.contains(&true) {
+                return false;
+            }
             std::mem::swap(&mut now, &mut next);
         }
         now[end]

@@ -19,6 +19,18 @@
 //! assert_eq!(farm.decide("test", "main", &["src/lib.rs"]), Decision::Run);
 //! # Ok::<(), buildfarm_dashboard::ConfigErrors>(())
 //! ```
+//!
+//! | module | for |
+//! |---|---|
+//! | [`config`] | what is built, where and how: [`Farm`] and its parts |
+//! | [`detect`] | a first farm for a repository without `farm.toml` |
+//! | [`record`] | builds, attempts and workers as the HTTP API shows them |
+//! | [`keys`] | keys with which workers show that they may join |
+//! | [`units`] | `1h30m` and `64MiB` |
+//!
+//! # What it does not do
+//!
+//! It opens no file except in [`Farm::load`], reads no environment, talks to nobody and runs nothing. There are no features.
 
 pub mod config;
 pub mod detect;

@@ -27,6 +27,8 @@ pub const MAX_FILE: usize = 1 << 20;
 pub const MAX_ENTRIES: usize = 1_000;
 /// Most steps of one builder.
 pub const MAX_STEPS: usize = 100;
+/// Most patterns in one list.
+pub const MAX_GLOBS: usize = 100;
 /// Most variables in one `env`.
 pub const MAX_ENV: usize = 200;
 /// Longest name of a host, builder or step in characters.
@@ -313,27 +315,21 @@ impl Farm {
     ) -> Decision {
         let hit = |path: &P, globs: &[Glob]| globs.iter().any(|g| g.matches_path(path.as_ref()));
         for (index, policy) in self.policies.iter().enumerate() {
-            let paths_apply = policy.paths.is_empty()
-                || match policy.action {
-                    Action::Run => {
-                        changed_paths.is_empty()
-                            || changed_paths.iter().any(|path| hit(path, &policy.paths))
-                    }
-                    Action::Skip => {
-                        !changed_paths.is_empty()
-                            && changed_paths.iter().all(|path| hit(path, &policy.paths))
-                    }
-                };
-            if paths_apply && any(&policy.builders, builder) && any(&policy.branches, branch) {
-                return match policy.action {
-                    Action::Run => Decision::Run,
-                    Action::Skip => Decision::Skip(
-                        policy
-                            .reason
-                            .clone()
-                            .unwrap_or_else(|| format!("skipped by policy {}", index + 1)),
-                    ),
-                };
+            if !any(&policy.builders, builder) || !any(&policy.branches, branch) {
+                continue;
+            }
+            let known = !changed_paths.is_empty();
+            let everywhere = policy.paths.is_empty();
+            let mut hits = changed_paths.iter().map(|path| hit(path, &policy.paths));
+            match policy.action {
+                Action::Run if everywhere || !known || hits.any(|hit| hit) => return Decision::Run,
+                Action::Skip if everywhere || known && hits.all(|hit| hit) => {
+                    let reason = policy.reason.clone();
+                    return Decision::Skip(
+                        reason.unwrap_or_else(|| format!("skipped by policy {}", index + 1)),
+                    );
+                }
+                Action::Run | Action::Skip => {}
             }
         }
         Decision::Run

@@ -10,7 +10,7 @@ use toml::de::{DeString, DeTable, DeValue};
 
 use super::error::Sink;
 use super::nearest::nearest;
-use super::{MAX_ENV, MAX_STRING};
+use super::{MAX_ENV, MAX_GLOBS, MAX_STRING};
 use crate::glob::Glob;
 use crate::units::{format_duration, format_size, parse_duration, parse_size};
 
@@ -209,6 +209,14 @@ impl<'a> Section<'a> {
             sink.report(
                 at,
                 format!("'{key}' is empty and so matches nothing: remove it to match all"),
+            );
+            return None;
+        }
+        if patterns.len() > MAX_GLOBS {
+            let count = patterns.len();
+            sink.report(
+                at,
+                format!("{count} patterns, the limit is {MAX_GLOBS}: write wider ones"),
             );
             return None;
         }
