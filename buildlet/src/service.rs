@@ -1,5 +1,6 @@
 //! The worker itself: who may ask, what answers, and how it ends.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::config::{Config, HaltPolicy, StartError};
-use crate::handlers::{archive, files, info, list};
+use crate::handlers::{archive, files, info, joined, list};
 use crate::http1::{self, Abort, BodyError, Exchange, Reply};
 use crate::tree::{self, Processes};
 use crate::workdir::{WorkDir, random_hex};
@@ -103,6 +104,13 @@ impl Buildlet {
         self.worker.tracker.close();
         self.worker.tracker.wait().await;
         self.worker.processes.reap_orphans();
+    }
+
+    /// Removes everything in the work directory, read-only or not. What commands still write may stay.
+    pub async fn empty_work_dir(&self) -> io::Result<()> {
+        let dir = self.worker.work_dir.dir()?;
+        let task = tokio::task::spawn_blocking(move || files::empty_all(&dir));
+        joined(task).await
     }
 
     /// Absolute path of the work directory.

@@ -124,6 +124,11 @@ where
     exchange.reply(reply).await
 }
 
+/// Removes everything in a directory.
+pub(crate) fn empty_all(dir: &Dir) -> io::Result<()> {
+    empty(dir, dir, 0)
+}
+
 fn remove(dir: &Dir, path: &RelPath) -> io::Result<()> {
     let Some((parent, name)) = path.split() else {
         return empty(dir, dir, 0);
