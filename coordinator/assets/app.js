@@ -3,6 +3,7 @@
 
 (() => {
   const fragment = document.getElementById("fragment");
+  const frame = document.title.slice(document.title.lastIndexOf(" · "));
   const wire = document.getElementById("wire");
   // The server's clock counts; the browser's may be wrong.
   const skew = Date.now() - Date.parse(document.body.dataset.now);
@@ -147,6 +148,8 @@
     const icon = document.getElementById("icon");
     const state = document.querySelector("[data-health]")?.dataset.health;
     if (icon && state && icon.dataset[state] && icon.getAttribute("href") !== icon.dataset[state]) icon.href = icon.dataset[state];
+    const title = document.getElementById("head")?.dataset.title;
+    if (title) document.title = title + frame;
   }
 
   function toast(text) {

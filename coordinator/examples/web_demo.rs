@@ -9,7 +9,7 @@ mod doubles;
 use std::time::Duration;
 
 use buildfarm_coordinator::web::router;
-use buildfarm_dashboard::record::{Outcome, WorkerState};
+use buildfarm_dashboard::record::{BuildState, Outcome, WorkerState};
 use doubles::{FakeCommit, FakeFarm};
 use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
@@ -40,14 +40,30 @@ const SUBJECTS: [&str; 24] = [
     "worker: kill the whole process tree",
     "typo",
 ];
-const AUTHORS: [&str; 6] = ["Mia Laurent", "Tomás Ferreira", "Yuki Sato", "Amal Haddad", "Jonas Lindqvist", "دانا כהן"];
-const WIDE: [&str; 5] = ["linux-amd64", "linux-amd64-race", "linux-arm64", "windows-amd64", "darwin-arm64"];
+const AUTHORS: [&str; 6] = [
+    "Mia Laurent",
+    "Tomás Ferreira",
+    "Yuki Sato",
+    "Amal Haddad",
+    "Jonas Lindqvist",
+    "دانا כהן",
+];
+const WIDE: [&str; 5] = [
+    "linux-amd64",
+    "linux-amd64-race",
+    "linux-arm64",
+    "windows-amd64",
+    "darwin-arm64",
+];
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     let mut args = std::env::args().skip(1);
     let port = args.next().and_then(|arg| arg.parse().ok()).unwrap_or(0);
-    let builders = args.next().and_then(|arg| arg.parse().ok()).unwrap_or(WIDE.len());
+    let builders = args
+        .next()
+        .and_then(|arg| arg.parse().ok())
+        .unwrap_or(WIDE.len());
     let farm = FakeFarm::new();
     if builders > 0 {
         history(&farm, builders);
@@ -65,17 +81,36 @@ struct Dice(u64);
 
 impl Dice {
     fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % sides
     }
 }
 
 fn names(count: usize) -> Vec<String> {
-    let systems = ["linux", "windows", "darwin", "freebsd", "netbsd", "android", "wasi"];
+    let systems = [
+        "linux", "windows", "darwin", "freebsd", "netbsd", "android", "wasi",
+    ];
     let machines = ["amd64", "arm64", "386", "riscv64", "ppc64le", "s390x"];
     let kinds = ["", "-race", "-longtest", "-nocgo"];
-    let all = systems.iter().flat_map(|s| machines.iter().flat_map(move |m| kinds.iter().map(move |k| format!("{s}-{m}{k}"))));
-    if count <= WIDE.len() { WIDE.iter().take(count).map(|&name| name.to_owned()).collect() } else { all.take(count).collect() }
+    if count <= WIDE.len() {
+        return WIDE
+            .iter()
+            .take(count)
+            .map(|&name| name.to_owned())
+            .collect();
+    }
+    let pick = |n: usize| {
+        format!(
+            "{}-{}{}",
+            systems[n / 24 % 7],
+            machines[n / 4 % 6],
+            kinds[n % 4]
+        )
+    };
+    (0..count).map(pick).collect()
 }
 
 fn history(farm: &FakeFarm, count: usize) {
@@ -83,40 +118,102 @@ fn history(farm: &FakeFarm, count: usize) {
     let names = names(count);
     let builders: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut dice = Dice(7);
-    for (i, host) in ["linux-amd64", "linux-amd64", "linux-arm64", "windows-amd64", "darwin-arm64"].iter().enumerate() {
+    for (i, host) in [
+        "linux-amd64",
+        "linux-amd64",
+        "linux-arm64",
+        "windows-amd64",
+        "darwin-arm64",
+    ]
+    .iter()
+    .enumerate()
+    {
         let name = ["alder", "birch", "cedar", "dogwood", "elm"][i];
-        farm.pool.add(name, host, WorkerState::Idle, now - SignedDuration::from_hours(30 + 9 * i as i64));
-        farm.pool.change(name, |worker| worker.builds_done = 140 + 31 * i as u64);
-        farm.pool.change(name, |worker| worker.last_seen = now - SignedDuration::from_secs(3));
+        farm.pool.add(
+            name,
+            host,
+            WorkerState::Idle,
+            now - SignedDuration::from_hours(30 + 9 * i as i64),
+        );
+        farm.pool
+            .change(name, |worker| worker.builds_done = 140 + 31 * i as u64);
+        farm.pool.change(name, |worker| {
+            worker.last_seen = now - SignedDuration::from_secs(3)
+        });
     }
-    farm.pool.add("fir", "windows-amd64", WorkerState::Lost, now - SignedDuration::from_hours(3));
+    farm.pool.add(
+        "fir",
+        "windows-amd64",
+        WorkerState::Lost,
+        now - SignedDuration::from_hours(3),
+    );
     let commits = 62;
     for n in 0..commits {
         let age = SignedDuration::from_mins((commits - n) * (commits - n) * 9 - 6);
         let at = now - age;
-        let hash = format!("{:016x}{:016x}{:08x}", dice.roll(1 << 31) << 32 | dice.roll(1 << 31), dice.0, n);
+        let hash = format!(
+            "{:016x}{:016x}{:08x}",
+            dice.roll(1 << 31) << 32 | dice.roll(1 << 31),
+            dice.0,
+            n
+        );
         let branch = if n % 7 == 3 { "release/0.4" } else { "main" };
         let subject = SUBJECTS[n as usize % SUBJECTS.len()];
         let author = AUTHORS[dice.roll(6) as usize];
-        let ids = farm.commit(FakeCommit { hash: &hash[..40], subject, author, branch }, &builders, at);
+        let ids = farm.commit(
+            FakeCommit {
+                hash: &hash[..40],
+                subject,
+                author,
+                branch,
+            },
+            &builders,
+            at,
+        );
         for (i, id) in ids.into_iter().enumerate() {
             let newest = commits - 1 - n;
             if newest == 0 && i > 0 {
                 continue;
             }
-            past(farm, id, i, (newest == 1 && i == 3) || newest == 0, &mut dice, at, now);
+            past(
+                farm,
+                id,
+                i,
+                (newest == 1 && i == 3) || newest == 0,
+                &mut dice,
+                at,
+                now,
+            );
         }
     }
+    farm.pool
+        .change("fir", |worker| worker.state = WorkerState::Lost);
 }
 
-fn past(farm: &FakeFarm, id: i64, column: usize, running: bool, dice: &mut Dice, at: Timestamp, now: Timestamp) {
+fn past(
+    farm: &FakeFarm,
+    id: i64,
+    column: usize,
+    running: bool,
+    dice: &mut Dice,
+    at: Timestamp,
+    now: Timestamp,
+) {
     let worker = ["alder", "birch", "cedar", "dogwood", "elm"][column % 5];
     let secs = |n: u64| SignedDuration::from_secs(n as i64);
-    let mut clock = if running { now - secs(47) } else { at + secs(2 + dice.roll(9)) };
+    let mut clock = if running {
+        now - secs(47)
+    } else {
+        at + secs(2 + dice.roll(9))
+    };
     if dice.roll(40) == 0 && !running {
         farm.store.change(id, |detail| {
-            detail.build.state = buildfarm_dashboard::record::BuildState::Done;
-            detail.build.outcome = Some(if dice.roll(2) == 0 { Outcome::Skipped } else { Outcome::Canceled });
+            detail.build.state = BuildState::Done;
+            detail.build.outcome = Some(if dice.roll(2) == 0 {
+                Outcome::Skipped
+            } else {
+                Outcome::Canceled
+            });
             detail.build.reason = Some("only documentation changed".to_owned());
             detail.build.ended_at = Some(clock);
         });
@@ -128,7 +225,13 @@ fn past(farm: &FakeFarm, id: i64, column: usize, running: bool, dice: &mut Dice,
         farm.begin_step(lost, 0, clock);
         farm.logs.append(lost, "fetching\n");
         clock += secs(20);
-        farm.finish(lost, Outcome::InfraFailed, "worker fir went away: no heartbeat for 30 s", false, clock);
+        farm.finish(
+            lost,
+            Outcome::InfraFailed,
+            "worker fir went away: no heartbeat for 30 s",
+            false,
+            clock,
+        );
     }
     let attempt = farm.start(id, worker, &steps, clock);
     let fate = dice.roll(22);
@@ -142,8 +245,16 @@ fn past(farm: &FakeFarm, id: i64, column: usize, running: bool, dice: &mut Dice,
         let (outcome, status, reason) = match (fate, *step) {
             (0 | 1, "test") => (Outcome::Failed, "exit status 1", "step test: exit status 1"),
             (2, "vet") => (Outcome::Failed, "exit status 2", "step vet: exit status 2"),
-            (3, "test") => (Outcome::TimedOut, "signal: killed", "step test passed its limit of 10 min"),
-            (4, "build") if dice.roll(2) == 0 => (Outcome::InfraFailed, "worker lost", "worker went away three times"),
+            (3, "test") => (
+                Outcome::TimedOut,
+                "signal: killed",
+                "step test passed its limit of 10 min",
+            ),
+            (4, "build") if dice.roll(2) == 0 => (
+                Outcome::InfraFailed,
+                "worker lost",
+                "worker went away three times",
+            ),
             _ => {
                 farm.end_step(attempt, i, Outcome::Passed, "exit status 0", clock);
                 continue;
@@ -180,7 +291,9 @@ fn output(step: &str, dice: &mut Dice) -> String {
 
 fn failure(outcome: Outcome) -> &'static str {
     match outcome {
-        Outcome::TimedOut => "test net::idle::many_connections ... \x1b[2mrunning for over 60 seconds\x1b[0m\n",
+        Outcome::TimedOut => {
+            "test net::idle::many_connections ... \x1b[2mrunning for over 60 seconds\x1b[0m\n"
+        }
         _ => {
             "test queue::keeps_order ... \x1b[31mFAILED\x1b[0m\n\nfailures:\n\n---- queue::keeps_order ----\nthread 'queue::keeps_order' panicked at src/queue.rs:142:9:\nassertion `left == right` failed\n  left: [1, 2, \x1b[41m4\x1b[0m]\n right: [1, 2, \x1b[42m3\x1b[0m]\n\ntest result: \x1b[31mFAILED\x1b[0m. 61 passed; 1 failed; finished in 3.41s\n"
         }
@@ -192,15 +305,25 @@ async fn chatter(farm: FakeFarm) {
     let mut n = 0_u32;
     let mut id = None;
     loop {
-        let newest = (1..).take_while(|&id| farm.store.build_now(id).is_some()).last().unwrap_or(1);
+        let newest = (1..)
+            .take_while(|&id| farm.store.build_now(id).is_some())
+            .last()
+            .unwrap_or(1);
         let now = Timestamp::now();
         let attempt = *id.get_or_insert_with(|| {
             let waiting = (1..=newest).rev().find(|&id| {
-                farm.store.build_now(id).is_some_and(|detail| detail.build.state == buildfarm_dashboard::record::BuildState::Queued)
+                farm.store
+                    .build_now(id)
+                    .is_some_and(|detail| detail.build.state == BuildState::Queued)
             });
             let build = waiting.unwrap_or_else(|| {
                 let hash = format!("{n:040x}");
-                let commit = FakeCommit { hash: &hash, subject: "one more thing", author: AUTHORS[0], branch: "main" };
+                let commit = FakeCommit {
+                    hash: &hash,
+                    subject: "one more thing",
+                    author: AUTHORS[0],
+                    branch: "main",
+                };
                 *farm.commit(commit, &WIDE, now).first().unwrap_or(&newest)
             });
             let attempt = farm.start(build, "birch", &["source", "test"], now);
@@ -218,7 +341,14 @@ async fn chatter(farm: FakeFarm) {
                 farm.finish(attempt, Outcome::Passed, "", true, now);
                 id = None;
             }
-            _ => farm.logs.append(attempt, format!("\x1b[2m{now}\x1b[0m line \x1b[3{}m{n}\x1b[0m é\u{fe0f} 10%\r100%\n", n % 7 + 1)),
+            _ if n % 9 == 0 => farm.logs.append(
+                attempt,
+                format!("\x1b[36mfetching\x1b[0m fixtures {}%\r", n % 100),
+            ),
+            _ => farm.logs.append(
+                attempt,
+                format!("\x1b[Ktest queue::case_{n:03} ... \x1b[32mok\x1b[0m\n"),
+            ),
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

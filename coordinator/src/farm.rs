@@ -112,7 +112,13 @@ impl Farm {
         for source in &inner.sources {
             tasks.spawn(watch_source(inner.clone(), source.clone(), sender.clone()));
         }
-        let queue = Queue { inner: inner.clone(), scheduler: Scheduler::default(), unsettled: HashMap::new(), tasks: tasks.clone(), sender };
+        let queue = Queue {
+            inner: inner.clone(),
+            scheduler: Scheduler::default(),
+            unsettled: HashMap::new(),
+            tasks: tasks.clone(),
+            sender,
+        };
         tasks.spawn(queue.run(inbox, waiting));
         tasks.close();
         Ok(Self { inner, tasks })
@@ -122,7 +128,10 @@ impl Farm {
     /// seconds at most.
     pub async fn shutdown(self) {
         self.inner.stop.cancel();
-        if tokio::time::timeout(SHUTDOWN_GRACE, self.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(SHUTDOWN_GRACE, self.tasks.wait())
+            .await
+            .is_err()
+        {
             tracing::warn!("some builds could not be closed in time; the next start closes them");
         }
         self.inner.gone.cancel();
@@ -140,13 +149,20 @@ impl Inner {
     async fn reconcile(&self) -> Result<(), StartError> {
         let now = Timestamp::now();
         for id in self.store.unfinished_attempts().await? {
-            let log = self.logs.recover(id).await.map_err(|error| StartError::Log(id, error))?;
+            let log = self
+                .logs
+                .recover(id)
+                .await
+                .map_err(|error| StartError::Log(id, error))?;
             let end = AttemptEnd {
                 outcome: Outcome::InfraFailed,
                 reason: "the coordinator was stopped while it ran".to_owned(),
                 log_bytes: log.bytes,
                 log_sha256: log.sha256,
-                next: Next::Requeue { not_before: None, charge: false },
+                next: Next::Requeue {
+                    not_before: None,
+                    charge: false,
+                },
             };
             self.store.end_attempt(id, &end, now).await?;
         }
@@ -163,7 +179,11 @@ impl Inner {
         match self.store.build(build).await {
             Ok(Some(detail)) => self.send(event(detail.build)),
             Ok(None) => {}
-            Err(error) => tracing::warn!(build, error = &error as &dyn std::error::Error, "build cannot be read"),
+            Err(error) => tracing::warn!(
+                build,
+                error = &error as &dyn std::error::Error,
+                "build cannot be read"
+            ),
         }
     }
 }
@@ -187,7 +207,9 @@ impl Queue {
             self.assign();
             let now = Timestamp::now();
             let wake = self.scheduler.wake(now).map_or(LOOK_AGAIN, |at| {
-                Duration::try_from(at.duration_since(now)).unwrap_or_default().min(LOOK_AGAIN)
+                Duration::try_from(at.duration_since(now))
+                    .unwrap_or_default()
+                    .min(LOOK_AGAIN)
             });
             tokio::select! {
                 () = self.inner.stop.cancelled() => return,
@@ -234,16 +256,25 @@ impl Queue {
             }
         }
         for Assignment { build, offer } in self.scheduler.assign(&offers, now) {
-            let Some(pool) = pools.get(&offer.worker).cloned() else { continue };
+            let Some(pool) = pools.get(&offer.worker).cloned() else {
+                continue;
+            };
             self.unsettled.insert(offer.worker.clone(), now);
             let (inner, sender) = (self.inner.clone(), self.sender.clone());
-            self.tasks.spawn(run_build(inner, pool, offer, build, sender));
+            self.tasks
+                .spawn(run_build(inner, pool, offer, build, sender));
         }
     }
 }
 
 /// Runs one attempt at a build on the worker on offer, and puts the build back into the queue if it is not over.
-async fn run_build(inner: Arc<Inner>, pool: Arc<dyn Pool>, offer: Offer, build: i64, sender: mpsc::Sender<Message>) {
+async fn run_build(
+    inner: Arc<Inner>,
+    pool: Arc<dyn Pool>,
+    offer: Offer,
+    build: i64,
+    sender: mpsc::Sender<Message>,
+) {
     let lease = pool.lease(&offer, build).await;
     let _ = sender.send(Message::Settled(offer.worker.clone())).await;
     let again = match lease {
@@ -253,15 +284,29 @@ async fn run_build(inner: Arc<Inner>, pool: Arc<dyn Pool>, offer: Offer, build: 
         }
         Ok(lease) => match inner.store.queued_build(build).await {
             Ok(Some(queued)) => {
-                let source = inner.sources.iter().find(|s| s.name() == queued.source).cloned();
+                let source = inner
+                    .sources
+                    .iter()
+                    .find(|s| s.name() == queued.source)
+                    .cloned();
                 if let Some(source) = source {
-                    let attempt = Attempt { farm: inner.clone(), source, queued, lease, stop: inner.stop.clone() };
+                    let attempt = Attempt {
+                        farm: inner.clone(),
+                        source,
+                        queued,
+                        lease,
+                        stop: inner.stop.clone(),
+                    };
                     match AssertUnwindSafe(attempt.run()).catch_unwind().await {
                         Ok(next) => matches!(next, Some(Next::Requeue { .. })),
                         Err(_) => inner.close_after_panic(build).await,
                     }
                 } else {
-                    tracing::warn!(build, source = queued.source, "build waits: its source is not configured");
+                    tracing::warn!(
+                        build,
+                        source = queued.source,
+                        "build waits: its source is not configured"
+                    );
                     lease.release();
                     false
                 }
@@ -271,7 +316,11 @@ async fn run_build(inner: Arc<Inner>, pool: Arc<dyn Pool>, offer: Offer, build: 
                 false
             }
             Err(error) => {
-                tracing::error!(build, error = &error as &dyn std::error::Error, "build cannot be read");
+                tracing::error!(
+                    build,
+                    error = &error as &dyn std::error::Error,
+                    "build cannot be read"
+                );
                 lease.release();
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 true
@@ -286,17 +335,39 @@ async fn run_build(inner: Arc<Inner>, pool: Arc<dyn Pool>, offer: Offer, build: 
 impl Inner {
     /// A defect of ours ended the task of a build. The attempt is closed as an infrastructure failure, within the budget.
     async fn close_after_panic(&self, build: i64) -> bool {
-        let Ok(unfinished) = self.store.unfinished_attempts().await else { return false };
-        let Some(id) = unfinished.into_iter().find(|id| id.build == build) else { return true };
+        let Ok(unfinished) = self.store.unfinished_attempts().await else {
+            return false;
+        };
+        let Some(id) = unfinished.into_iter().find(|id| id.build == build) else {
+            return true;
+        };
         let log = self.logs.recover(id).await.ok();
         let (log_bytes, log_sha256) = log.map(|l| (l.bytes, l.sha256)).unwrap_or_default();
         let reason = "an internal error of the coordinator ended it".to_owned();
-        let ending = Ending { outcome: Outcome::InfraFailed, reason: reason.clone(), worker_sound: false, interrupted: false };
+        let ending = Ending {
+            outcome: Outcome::InfraFailed,
+            reason: reason.clone(),
+            worker_sound: false,
+            interrupted: false,
+        };
         // Attempts stand in for the count of charged failures, which was lost with the task.
-        let policy = RetryPolicy { budget: 2, first: Duration::from_secs(10), most: Duration::from_secs(60) };
+        let policy = RetryPolicy {
+            budget: 2,
+            first: Duration::from_secs(10),
+            most: Duration::from_secs(60),
+        };
         let next = policy.decide(&ending, id.number.saturating_sub(1), Timestamp::now());
-        let end = AttemptEnd { outcome: ending.outcome, reason, log_bytes, log_sha256, next };
-        self.persist(|| self.store.end_attempt(id, &end, Timestamp::now())).await.is_ok() && next != Next::Final
+        let end = AttemptEnd {
+            outcome: ending.outcome,
+            reason,
+            log_bytes,
+            log_sha256,
+            next,
+        };
+        self.persist(|| self.store.end_attempt(id, &end, Timestamp::now()))
+            .await
+            .is_ok()
+            && next != Next::Final
     }
 }
 
@@ -311,7 +382,11 @@ async fn watch_pool(pool: Arc<dyn Pool>, sender: mpsc::Sender<Message>, stop: Ca
 }
 
 /// Looks at a source again and again; what it finds is recorded before anybody hears of it.
-async fn watch_source(inner: Arc<Inner>, source: Arc<dyn WorkSource>, sender: mpsc::Sender<Message>) {
+async fn watch_source(
+    inner: Arc<Inner>,
+    source: Arc<dyn WorkSource>,
+    sender: mpsc::Sender<Message>,
+) {
     let mut pause = Duration::ZERO;
     loop {
         tokio::select! {
@@ -322,8 +397,15 @@ async fn watch_source(inner: Arc<Inner>, source: Arc<dyn WorkSource>, sender: mp
             Ok(()) => pause = source.interval(),
             Err(error) => {
                 let text = chain(&*error);
-                tracing::warn!(source = source.name(), error = text, "source cannot be read");
-                inner.send(Event::Notice(format!("{} cannot be read: {text}", source.name())));
+                tracing::warn!(
+                    source = source.name(),
+                    error = text,
+                    "source cannot be read"
+                );
+                inner.send(Event::Notice(format!(
+                    "{} cannot be read: {text}",
+                    source.name()
+                )));
                 pause = (pause * 2).clamp(source.interval(), SOURCE_PAUSE_MAX);
             }
         }
@@ -336,7 +418,9 @@ async fn look(
     sender: &mpsc::Sender<Message>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let cursor = inner.store.cursor(source.name()).await?;
-    let Some(work) = source.poll(cursor.as_deref()).await? else { return Ok(()) };
+    let Some(work) = source.poll(cursor.as_deref()).await? else {
+        return Ok(());
+    };
     let builds = inner.store.add_work(&work, Timestamp::now()).await?;
     let mut items = Vec::new();
     for build in &builds {

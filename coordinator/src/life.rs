@@ -34,7 +34,10 @@ enum Phase {
     Waiting,
     Source,
     Tree,
-    Step { index: usize, deadline: Option<Timestamp> },
+    Step {
+        index: usize,
+        deadline: Option<Timestamp>,
+    },
     Over,
 }
 
@@ -112,7 +115,11 @@ impl Life {
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
         Self {
-            steps: plan.steps.iter().map(|s| (s.name.clone(), s.timeout)).collect(),
+            steps: plan
+                .steps
+                .iter()
+                .map(|s| (s.name.clone(), s.timeout))
+                .collect(),
             timeout: plan.timeout,
             deadline: None,
             phase: Phase::Waiting,
@@ -157,7 +164,10 @@ impl Life {
     pub fn wake(&self) -> Option<Timestamp> {
         match self.phase {
             Phase::Waiting | Phase::Over => None,
-            Phase::Step { deadline: Some(step), .. } => self.deadline.map_or(Some(step), |all| Some(all.min(step))),
+            Phase::Step {
+                deadline: Some(step),
+                ..
+            } => self.deadline.map_or(Some(step), |all| Some(all.min(step))),
             _ => self.deadline,
         }
     }
@@ -172,7 +182,10 @@ impl Life {
             };
             return vec![end(Outcome::Passed, reason, true)];
         };
-        self.phase = Phase::Step { index, deadline: timeout.map(|t| after(now, t)) };
+        self.phase = Phase::Step {
+            index,
+            deadline: timeout.map(|t| after(now, t)),
+        };
         vec![Effect::Run(index)]
     }
 
@@ -189,16 +202,23 @@ impl Life {
         };
         self.phase = Phase::Over;
         let reason = format!("step {} failed: {status}", self.steps[index].0);
-        vec![Effect::EndStep(index, Outcome::Failed, status), end(Outcome::Failed, reason, true)]
+        vec![
+            Effect::EndStep(index, Outcome::Failed, status),
+            end(Outcome::Failed, reason, true),
+        ]
     }
 
     fn tick(&mut self, now: Timestamp) -> Vec<Effect> {
         let build_is_late = self.deadline.is_some_and(|d| now >= d);
         match self.phase {
-            Phase::Step { index, deadline } if build_is_late || deadline.is_some_and(|d| now >= d) => {
+            Phase::Step { index, deadline }
+                if build_is_late || deadline.is_some_and(|d| now >= d) =>
+            {
                 let (name, step_timeout) = &self.steps[index];
                 let limit = match step_timeout {
-                    Some(timeout) if deadline.is_some_and(|d| now >= d) => format!("its limit of {}", words(*timeout)),
+                    Some(timeout) if deadline.is_some_and(|d| now >= d) => {
+                        format!("its limit of {}", words(*timeout))
+                    }
                     _ => format!("the build's limit of {}", words(self.timeout)),
                 };
                 let reason = format!("step {name} passed {limit} and was killed");
@@ -211,16 +231,39 @@ impl Life {
             }
             // No command of the build's has run yet, so the delay is ours.
             Phase::Source | Phase::Tree if build_is_late => {
-                let what = if self.phase == Phase::Source { "fetching the source" } else { "unpacking the source on the worker" };
-                self.stop(Outcome::InfraFailed, format!("{what} took longer than {}", words(self.timeout)), false, false)
+                let what = if self.phase == Phase::Source {
+                    "fetching the source"
+                } else {
+                    "unpacking the source on the worker"
+                };
+                self.stop(
+                    Outcome::InfraFailed,
+                    format!("{what} took longer than {}", words(self.timeout)),
+                    false,
+                    false,
+                )
             }
             _ => Vec::new(),
         }
     }
 
-    fn stop(&mut self, outcome: Outcome, reason: String, worker_sound: bool, interrupted: bool) -> Vec<Effect> {
+    fn stop(
+        &mut self,
+        outcome: Outcome,
+        reason: String,
+        worker_sound: bool,
+        interrupted: bool,
+    ) -> Vec<Effect> {
         self.phase = Phase::Over;
-        vec![Effect::Stop, Effect::End(Ending { outcome, reason, worker_sound, interrupted })]
+        vec![
+            Effect::Stop,
+            Effect::End(Ending {
+                outcome,
+                reason,
+                worker_sound,
+                interrupted,
+            }),
+        ]
     }
 }
 
@@ -240,10 +283,19 @@ impl RetryPolicy {
     #[must_use]
     pub fn decide(&self, ending: &Ending, failures: u32, now: Timestamp) -> Next {
         match ending.outcome {
-            Outcome::InfraFailed if ending.interrupted => Next::Requeue { not_before: None, charge: false },
+            Outcome::InfraFailed if ending.interrupted => Next::Requeue {
+                not_before: None,
+                charge: false,
+            },
             Outcome::InfraFailed if failures < self.budget => {
-                let pause = self.first.saturating_mul(2_u32.saturating_pow(failures)).min(self.most);
-                Next::Requeue { not_before: Some(after(now, pause)), charge: true }
+                let pause = self
+                    .first
+                    .saturating_mul(2_u32.saturating_pow(failures))
+                    .min(self.most);
+                Next::Requeue {
+                    not_before: Some(after(now, pause)),
+                    charge: true,
+                }
             }
             _ => Next::Final,
         }
@@ -251,7 +303,12 @@ impl RetryPolicy {
 }
 
 fn end(outcome: Outcome, reason: String, worker_sound: bool) -> Effect {
-    Effect::End(Ending { outcome, reason, worker_sound, interrupted: false })
+    Effect::End(Ending {
+        outcome,
+        reason,
+        worker_sound,
+        interrupted: false,
+    })
 }
 
 fn after(now: Timestamp, pause: Duration) -> Timestamp {
@@ -286,7 +343,11 @@ mod tests {
             dir: String::new(),
             env: Default::default(),
             timeout: 10 * MINUTE,
-            retry: RetryPolicy { budget: 0, first: Duration::ZERO, most: Duration::ZERO },
+            retry: RetryPolicy {
+                budget: 0,
+                first: Duration::ZERO,
+                most: Duration::ZERO,
+            },
             log_limit: 1 << 20,
             steps: steps
                 .iter()
@@ -326,7 +387,13 @@ mod tests {
     fn steps_run_in_order_and_the_build_passes() {
         let mut life = running(&[None, None]);
         let effects = life.on(Event::Exited(Exit::Status(0)), at(3));
-        assert_eq!(effects, [Effect::EndStep(0, Outcome::Passed, "ok".into()), Effect::Run(1)]);
+        assert_eq!(
+            effects,
+            [
+                Effect::EndStep(0, Outcome::Passed, "ok".into()),
+                Effect::Run(1)
+            ]
+        );
         let effects = life.on(Event::Exited(Exit::Status(0)), at(4));
         assert_eq!(ending(&effects).outcome, Outcome::Passed);
         assert_eq!(life.wake(), None);
@@ -337,7 +404,10 @@ mod tests {
     fn the_first_failing_step_ends_the_build_and_is_named() {
         let mut life = running(&[None, None]);
         let end = ending(&life.on(Event::Exited(Exit::Status(3)), at(3)));
-        assert_eq!((end.outcome, end.reason.as_str(), end.worker_sound), (Outcome::Failed, "step s0 failed: exit status 3", true));
+        assert_eq!(
+            (end.outcome, end.reason.as_str(), end.worker_sound),
+            (Outcome::Failed, "step s0 failed: exit status 3", true)
+        );
     }
 
     #[test]
@@ -347,7 +417,10 @@ mod tests {
         assert_eq!(life.on(Event::Tick, at(6)), []);
         let effects = life.on(Event::Tick, at(7));
         assert_eq!(effects[0], Effect::Stop);
-        assert_eq!(ending(&effects).reason, "step s0 passed its limit of 5 s and was killed");
+        assert_eq!(
+            ending(&effects).reason,
+            "step s0 passed its limit of 5 s and was killed"
+        );
         assert_eq!(ending(&effects).outcome, Outcome::TimedOut);
     }
 
@@ -356,38 +429,83 @@ mod tests {
         let mut life = running(&[Some(60 * MINUTE)]);
         assert_eq!(life.wake(), Some(at(600)));
         let end = ending(&life.on(Event::Tick, at(600)));
-        assert_eq!(end.reason, "step s0 passed the build's limit of 10 min and was killed");
+        assert_eq!(
+            end.reason,
+            "step s0 passed the build's limit of 10 min and was killed"
+        );
     }
 
     #[test]
     fn slow_source_is_ours_not_the_builds() {
         let mut life = Life::new(&plan(&[None]));
         life.on(Event::Leased, at(0));
-        assert_eq!(ending(&life.on(Event::Tick, at(600))).outcome, Outcome::InfraFailed);
+        assert_eq!(
+            ending(&life.on(Event::Tick, at(600))).outcome,
+            Outcome::InfraFailed
+        );
     }
 
     #[test]
     fn a_lost_worker_is_retried_within_the_budget_and_an_interruption_is_free() {
-        let policy = RetryPolicy { budget: 2, first: Duration::from_secs(1), most: Duration::from_secs(90) };
+        let policy = RetryPolicy {
+            budget: 2,
+            first: Duration::from_secs(1),
+            most: Duration::from_secs(90),
+        };
         let mut life = running(&[None]);
-        let effects = life.on(Event::Trouble(Trouble::Failed("worker w1 vanished".into())), at(5));
+        let effects = life.on(
+            Event::Trouble(Trouble::Failed("worker w1 vanished".into())),
+            at(5),
+        );
         assert_eq!(effects[0], Effect::Stop);
         let lost = ending(&effects);
         assert!(!lost.worker_sound);
-        assert_eq!(policy.decide(&lost, 0, at(5)), Next::Requeue { not_before: Some(at(6)), charge: true });
-        assert_eq!(policy.decide(&lost, 1, at(5)), Next::Requeue { not_before: Some(at(7)), charge: true });
+        assert_eq!(
+            policy.decide(&lost, 0, at(5)),
+            Next::Requeue {
+                not_before: Some(at(6)),
+                charge: true
+            }
+        );
+        assert_eq!(
+            policy.decide(&lost, 1, at(5)),
+            Next::Requeue {
+                not_before: Some(at(7)),
+                charge: true
+            }
+        );
         assert_eq!(policy.decide(&lost, 2, at(5)), Next::Final);
 
         let mut life = running(&[None]);
         let interrupted = ending(&life.on(Event::Trouble(Trouble::Interrupted), at(5)));
-        assert_eq!(policy.decide(&interrupted, 99, at(5)), Next::Requeue { not_before: None, charge: false });
+        assert_eq!(
+            policy.decide(&interrupted, 99, at(5)),
+            Next::Requeue {
+                not_before: None,
+                charge: false
+            }
+        );
     }
 
     #[test]
     fn the_builds_own_failures_are_never_retried() {
-        let policy = RetryPolicy { budget: 9, first: Duration::ZERO, most: Duration::ZERO };
-        for outcome in [Outcome::Passed, Outcome::Failed, Outcome::TimedOut, Outcome::Canceled] {
-            let ending = Ending { outcome, reason: String::new(), worker_sound: true, interrupted: false };
+        let policy = RetryPolicy {
+            budget: 9,
+            first: Duration::ZERO,
+            most: Duration::ZERO,
+        };
+        for outcome in [
+            Outcome::Passed,
+            Outcome::Failed,
+            Outcome::TimedOut,
+            Outcome::Canceled,
+        ] {
+            let ending = Ending {
+                outcome,
+                reason: String::new(),
+                worker_sound: true,
+                interrupted: false,
+            };
             assert_eq!(policy.decide(&ending, 0, at(0)), Next::Final);
         }
     }

@@ -50,7 +50,10 @@ impl Plan {
     /// A builder whose host the farm does not know gets `sh -c`; a farm that was parsed has none such.
     #[must_use]
     pub fn new(farm: &Farm, builder: &Builder) -> Self {
-        let host = farm.host(&builder.host).cloned().unwrap_or_else(|| Host::new(&*builder.host));
+        let host = farm
+            .host(&builder.host)
+            .cloned()
+            .unwrap_or_else(|| Host::new(&*builder.host));
         let mut env = host.env;
         env.extend(builder.env.clone());
         Self {
@@ -58,7 +61,11 @@ impl Plan {
             dir: builder.dir.clone().unwrap_or_default(),
             env,
             timeout: builder.timeout,
-            retry: RetryPolicy { budget: farm.retry.infra, first: farm.retry.backoff_first, most: farm.retry.backoff_max },
+            retry: RetryPolicy {
+                budget: farm.retry.infra,
+                first: farm.retry.backoff_first,
+                most: farm.retry.backoff_max,
+            },
             log_limit: farm.logs.limit,
             steps: builder
                 .steps

@@ -48,14 +48,27 @@ impl Attempt {
     /// build was not to be had, because something else took it.
     pub(crate) async fn run(self) -> Option<Next> {
         let build = self.queued.build.id;
-        let steps: Vec<_> = self.queued.plan.steps.iter().map(|s| s.name.clone()).collect();
+        let steps: Vec<_> = self
+            .queued
+            .plan
+            .steps
+            .iter()
+            .map(|s| s.name.clone())
+            .collect();
         let store = &self.farm.store;
-        let begun = self.farm.persist(|| store.begin_attempt(build, &self.lease.worker, &steps, Timestamp::now())).await;
+        let begun = self
+            .farm
+            .persist(|| store.begin_attempt(build, &self.lease.worker, &steps, Timestamp::now()))
+            .await;
         let id = match begun {
             Ok(number) => AttemptId { build, number },
             Err(error) => {
                 // The worker did nothing yet and is as good as before.
-                tracing::warn!(build, error = &error as &dyn std::error::Error, "build could not be started");
+                tracing::warn!(
+                    build,
+                    error = &error as &dyn std::error::Error,
+                    "build could not be started"
+                );
                 self.lease.release();
                 return None;
             }
@@ -65,11 +78,23 @@ impl Attempt {
             Ok(log) => {
                 let log = Arc::new(Mutex::new(log));
                 let ending = self.drive(id, &log).await;
-                (ending, Arc::into_inner(log).map(|log| log.into_inner().unwrap_or_else(PoisonError::into_inner)))
+                (
+                    ending,
+                    Arc::into_inner(log)
+                        .map(|log| log.into_inner().unwrap_or_else(PoisonError::into_inner)),
+                )
             }
             Err(error) => {
                 let reason = format!("the log could not be opened: {}", chain(&error));
-                (Ending { outcome: buildfarm_dashboard::record::Outcome::InfraFailed, reason, worker_sound: true, interrupted: false }, None)
+                (
+                    Ending {
+                        outcome: buildfarm_dashboard::record::Outcome::InfraFailed,
+                        reason,
+                        worker_sound: true,
+                        interrupted: false,
+                    },
+                    None,
+                )
             }
         };
         Some(self.finish(id, ending.0, ending.1).await)
@@ -88,12 +113,17 @@ impl Attempt {
                     Effect::PutTree => activity = archive.take().map(|archive| self.put(archive)),
                     Effect::Run(step) => match self.begin_step(id, step, log).await {
                         Ok(()) => activity = Some(self.exec(step, log.clone())),
-                        Err(error) => activity = Some(Box::pin(async move { Done::Trouble(chain(&error)) })),
+                        Err(error) => {
+                            activity = Some(Box::pin(async move { Done::Trouble(chain(&error)) }))
+                        }
                     },
                     Effect::EndStep(step, outcome, status) => {
                         let store = &self.farm.store;
                         let now = Timestamp::now();
-                        let ended = self.farm.persist(|| store.end_step(id, step, outcome, &status, now)).await;
+                        let ended = self
+                            .farm
+                            .persist(|| store.end_step(id, step, outcome, &status, now))
+                            .await;
                         if let Err(error) = ended {
                             tracing::error!(%id, step, error = &error as &dyn std::error::Error, "step's end was not recorded");
                         }
@@ -103,7 +133,9 @@ impl Attempt {
                     Effect::End(ending) => return ending,
                 }
             }
-            let wake = life.wake().map(|at| Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default());
+            let wake = life.wake().map(|at| {
+                Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default()
+            });
             event = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => Event::Trouble(Trouble::Interrupted),
@@ -132,7 +164,10 @@ impl Attempt {
         Box::pin(async move {
             match source.archive(&commit).await {
                 Ok(archive) => Done::Archive(archive),
-                Err(error) => Done::Trouble(format!("the source could not be fetched: {}", chain(&error))),
+                Err(error) => Done::Trouble(format!(
+                    "the source could not be fetched: {}",
+                    chain(&error)
+                )),
             }
         })
     }
@@ -143,11 +178,16 @@ impl Attempt {
         Box::pin(async move {
             let file = match tokio::fs::File::open(&archive.path).await {
                 Ok(file) => file,
-                Err(error) => return Done::Trouble(format!("the source archive cannot be read: {error}")),
+                Err(error) => {
+                    return Done::Trouble(format!("the source archive cannot be read: {error}"));
+                }
             };
             match client.put_tar(TREE, file).await {
                 Ok(()) => Done::Tree,
-                Err(error) => Done::Trouble(format!("the source could not be put on worker {worker}: {}", chain(&error))),
+                Err(error) => Done::Trouble(format!(
+                    "the source could not be put on worker {worker}: {}",
+                    chain(&error)
+                )),
             }
         })
     }
@@ -155,9 +195,15 @@ impl Attempt {
     async fn begin_step(&self, id: AttemptId, step: usize, log: &Log) -> Result<(), StoreError> {
         let offset = lock(log).len();
         let store = &self.farm.store;
-        self.farm.persist(|| store.begin_step(id, step, offset, Timestamp::now())).await?;
+        self.farm
+            .persist(|| store.begin_step(id, step, offset, Timestamp::now()))
+            .await?;
         let name = self.queued.plan.steps[step].name.clone();
-        self.farm.send(FarmEvent::StepStarted { attempt: id, step, name });
+        self.farm.send(FarmEvent::StepStarted {
+            attempt: id,
+            step,
+            name,
+        });
         Ok(())
     }
 
@@ -167,9 +213,16 @@ impl Attempt {
         Box::pin(async move {
             match watch(&client, exec, &log).await {
                 Ok(exit) => Done::Exit(exit),
-                Err(Unseen::Comm(error)) => Done::Trouble(format!("contact with worker {worker} was lost: {}", chain(&error))),
-                Err(Unseen::Log(error)) => Done::Trouble(format!("the log could not be written: {}", chain(&error))),
-                Err(Unseen::NotStarted(text)) => Done::Trouble(format!("worker {worker} could not start the command: {text}")),
+                Err(Unseen::Comm(error)) => Done::Trouble(format!(
+                    "contact with worker {worker} was lost: {}",
+                    chain(&error)
+                )),
+                Err(Unseen::Log(error)) => {
+                    Done::Trouble(format!("the log could not be written: {}", chain(&error)))
+                }
+                Err(Unseen::NotStarted(text)) => Done::Trouble(format!(
+                    "worker {worker} could not start the command: {text}"
+                )),
             }
         })
     }
@@ -178,9 +231,16 @@ impl Attempt {
         let (plan, build) = (&self.queued.plan, &self.queued.build);
         let step = &plan.steps[step];
         let dir = step.dir.as_deref().unwrap_or(&plan.dir);
-        let dir = if dir.is_empty() { TREE.to_owned() } else { format!("{TREE}/{dir}") };
+        let dir = if dir.is_empty() {
+            TREE.to_owned()
+        } else {
+            format!("{TREE}/{dir}")
+        };
         let mut shell = plan.shell.iter();
-        let mut exec = Exec::system(shell.next().map_or("sh", String::as_str)).args(shell).arg(&step.run).dir(dir);
+        let mut exec = Exec::system(shell.next().map_or("sh", String::as_str))
+            .args(shell)
+            .arg(&step.run)
+            .dir(dir);
         let given = [
             ("CI", "true".to_owned()),
             ("BUILDFARM_BUILD", build.id.to_string()),
@@ -215,13 +275,30 @@ impl Attempt {
         let ending = if sealed.is_some() || ending.interrupted {
             ending
         } else {
-            let reason = format!("the log could not be kept (the build itself: {})", ending.reason);
-            Ending { outcome: buildfarm_dashboard::record::Outcome::InfraFailed, reason, ..ending }
+            let reason = format!(
+                "the log could not be kept (the build itself: {})",
+                ending.reason
+            );
+            Ending {
+                outcome: buildfarm_dashboard::record::Outcome::InfraFailed,
+                reason,
+                ..ending
+            }
         };
         let now = Timestamp::now();
-        let next = self.queued.plan.retry.decide(&ending, self.queued.infra_failures, now);
+        let next = self
+            .queued
+            .plan
+            .retry
+            .decide(&ending, self.queued.infra_failures, now);
         let (log_bytes, log_sha256) = sealed.map(|s| (s.bytes, s.sha256)).unwrap_or_default();
-        let end = AttemptEnd { outcome: ending.outcome, reason: ending.reason.clone(), log_bytes, log_sha256, next };
+        let end = AttemptEnd {
+            outcome: ending.outcome,
+            reason: ending.reason.clone(),
+            log_bytes,
+            log_sha256,
+            next,
+        };
         let store = &self.farm.store;
         if let Err(error) = self.farm.persist(|| store.end_attempt(id, &end, now)).await {
             tracing::error!(%id, error = &error as &dyn std::error::Error, "attempt's end was not recorded");
@@ -235,7 +312,9 @@ impl Attempt {
             Next::Final => self.farm.announce(id.build, FarmEvent::Finished).await,
             Next::Requeue { .. } => {
                 let reason = ending.reason;
-                self.farm.announce(id.build, |build| FarmEvent::Retrying { build, reason }).await;
+                self.farm
+                    .announce(id.build, |build| FarmEvent::Retrying { build, reason })
+                    .await;
             }
         }
         next
@@ -258,9 +337,11 @@ async fn watch(client: &Client, exec: Exec, log: &Log) -> Result<Exit, Unseen> {
     }
     match running.wait().await.map_err(Unseen::Comm)? {
         ExecOutcome::Exited(code) => Ok(Exit::Status(code)),
-        ExecOutcome::Signaled { signal, core } => {
-            Ok(Exit::Signal(if core { format!("{signal} (core dumped)") } else { signal }))
-        }
+        ExecOutcome::Signaled { signal, core } => Ok(Exit::Signal(if core {
+            format!("{signal} (core dumped)")
+        } else {
+            signal
+        })),
         ExecOutcome::NotStarted(text) => Err(Unseen::NotStarted(text)),
         other => Ok(Exit::Other(other.to_string())),
     }
@@ -277,8 +358,14 @@ impl Inner {
         loop {
             match change().await {
                 Err(StoreError::Database(error)) if !self.gone.is_cancelled() => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "store cannot be written; trying again");
-                    self.send(FarmEvent::Notice(format!("the store cannot be written: {}", chain(&error))));
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "store cannot be written; trying again"
+                    );
+                    self.send(FarmEvent::Notice(format!(
+                        "the store cannot be written: {}",
+                        chain(&error)
+                    )));
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
                         () = self.gone.cancelled() => {}

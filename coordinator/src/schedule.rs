@@ -71,7 +71,9 @@ impl Scheduler {
 
     /// Forgets a build. `false` if it did not wait.
     pub fn remove(&mut self, build: i64) -> bool {
-        let Some(item) = self.items.remove(&build) else { return false };
+        let Some(item) = self.items.remove(&build) else {
+            return false;
+        };
         if let Some(queue) = self.queues.get_mut(&item.host_type) {
             queue.ready.remove(&(Reverse(item.seq), build));
         }
@@ -109,22 +111,33 @@ impl Scheduler {
         }
         let mut assignments = Vec::new();
         for (host_type, offers) in by_host {
-            let Some(queue) = self.queues.get_mut(host_type) else { continue };
+            let Some(queue) = self.queues.get_mut(host_type) else {
+                continue;
+            };
             let alone = offers.len() == 1;
             for offer in offers {
                 let fits = |&&(_, build): &&(Reverse<i64>, i64)| {
                     self.items.get(&build).is_some_and(|item| {
                         let avoided = item.avoid.as_ref() == Some(&offer.worker);
-                        !avoided || (alone && item.not_before.is_none_or(|t| now >= after(t, AVOID_FOR)))
+                        !avoided
+                            || (alone && item.not_before.is_none_or(|t| now >= after(t, AVOID_FOR)))
                     })
                 };
                 let backfill = queue.grants % BACKFILL_EVERY == BACKFILL_EVERY - 1;
-                let chosen = if backfill { queue.ready.iter().rev().find(fits) } else { queue.ready.iter().find(fits) }.copied();
+                let chosen = if backfill {
+                    queue.ready.iter().rev().find(fits)
+                } else {
+                    queue.ready.iter().find(fits)
+                }
+                .copied();
                 if let Some(key @ (_, build)) = chosen {
                     queue.ready.remove(&key);
                     queue.grants += 1;
                     self.items.remove(&build);
-                    assignments.push(Assignment { build, offer: (*offer).clone() });
+                    assignments.push(Assignment {
+                        build,
+                        offer: (*offer).clone(),
+                    });
                 }
             }
         }
@@ -146,7 +159,11 @@ impl Scheduler {
     }
 
     fn make_ready(&mut self, item: &Item) {
-        self.queues.entry(item.host_type.clone()).or_default().ready.insert((Reverse(item.seq), item.build));
+        self.queues
+            .entry(item.host_type.clone())
+            .or_default()
+            .ready
+            .insert((Reverse(item.seq), item.build));
     }
 }
 
@@ -167,15 +184,27 @@ mod tests {
     }
 
     fn item(build: i64, seq: i64) -> Item {
-        Item { build, host_type: "linux".into(), seq, not_before: None, avoid: None }
+        Item {
+            build,
+            host_type: "linux".into(),
+            seq,
+            not_before: None,
+            avoid: None,
+        }
     }
 
     fn offer(worker: &str) -> Offer {
-        Offer { worker: worker.into(), host_type: "linux".into() }
+        Offer {
+            worker: worker.into(),
+            host_type: "linux".into(),
+        }
     }
 
     fn granted(scheduler: &mut Scheduler, worker: &str, now: i64) -> Option<i64> {
-        scheduler.assign(&[offer(worker)], at(now)).pop().map(|a| a.build)
+        scheduler
+            .assign(&[offer(worker)], at(now))
+            .pop()
+            .map(|a| a.build)
     }
 
     #[test]
@@ -184,7 +213,9 @@ mod tests {
         for build in 1..=8 {
             scheduler.add(item(build, build), at(0));
         }
-        let order: Vec<_> = (0..8).filter_map(|_| granted(&mut scheduler, "w", 0)).collect();
+        let order: Vec<_> = (0..8)
+            .filter_map(|_| granted(&mut scheduler, "w", 0))
+            .collect();
         assert_eq!(order, [8, 7, 6, 1, 5, 4, 3, 2]);
         assert!(scheduler.is_empty());
     }
@@ -202,7 +233,13 @@ mod tests {
     #[test]
     fn a_worker_gets_only_what_its_host_type_can_run() {
         let mut scheduler = Scheduler::default();
-        scheduler.add(Item { host_type: "plan9".into(), ..item(1, 1) }, at(0));
+        scheduler.add(
+            Item {
+                host_type: "plan9".into(),
+                ..item(1, 1)
+            },
+            at(0),
+        );
         assert_eq!(granted(&mut scheduler, "w", 0), None);
         assert_eq!(scheduler.len(), 1);
     }
@@ -210,7 +247,13 @@ mod tests {
     #[test]
     fn a_delayed_build_waits_and_names_its_time() {
         let mut scheduler = Scheduler::default();
-        scheduler.add(Item { not_before: Some(at(9)), ..item(1, 1) }, at(0));
+        scheduler.add(
+            Item {
+                not_before: Some(at(9)),
+                ..item(1, 1)
+            },
+            at(0),
+        );
         assert_eq!(scheduler.wake(at(0)), Some(at(9)));
         assert_eq!(granted(&mut scheduler, "w", 8), None);
         assert_eq!(granted(&mut scheduler, "w", 9), Some(1));
@@ -219,7 +262,11 @@ mod tests {
     #[test]
     fn a_retry_goes_to_another_machine_but_does_not_wait_for_one_for_ever() {
         let mut scheduler = Scheduler::default();
-        let retry = Item { not_before: Some(at(1)), avoid: Some("bad".into()), ..item(1, 1) };
+        let retry = Item {
+            not_before: Some(at(1)),
+            avoid: Some("bad".into()),
+            ..item(1, 1)
+        };
         scheduler.add(retry.clone(), at(0));
         assert_eq!(granted(&mut scheduler, "bad", 2), None);
         assert_eq!(scheduler.wake(at(2)), Some(at(11)));
@@ -234,7 +281,13 @@ mod tests {
     fn a_removed_build_is_never_granted() {
         let mut scheduler = Scheduler::default();
         scheduler.add(item(1, 1), at(0));
-        scheduler.add(Item { not_before: Some(at(5)), ..item(2, 1) }, at(0));
+        scheduler.add(
+            Item {
+                not_before: Some(at(5)),
+                ..item(2, 1)
+            },
+            at(0),
+        );
         assert!(scheduler.remove(1) && scheduler.remove(2));
         assert!(!scheduler.remove(1));
         assert_eq!(granted(&mut scheduler, "w", 99), None);

@@ -22,9 +22,25 @@ impl Repo {
     }
 
     fn git(&self, args: &[&str]) -> String {
-        let identity = ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"];
-        let out = Command::new("git").current_dir(self.path()).args(identity).args(args).output().unwrap();
-        assert!(out.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&out.stderr));
+        let identity = [
+            "-c",
+            "user.name=A",
+            "-c",
+            "user.email=a@example.org",
+            "-c",
+            "commit.gpgsign=false",
+        ];
+        let out = Command::new("git")
+            .current_dir(self.path())
+            .args(identity)
+            .args(args)
+            .output()
+            .unwrap();
+        assert!(
+            out.status.success(),
+            "git {args:?}: {}",
+            String::from_utf8_lossy(&out.stderr)
+        );
         String::from_utf8(out.stdout).unwrap().trim().to_owned()
     }
 
@@ -68,7 +84,11 @@ async fn recent_commits_first_then_each_new_one_once() {
     }
     let source = source(&repo, cache.path(), ConfigFrom::Commit(None)).await;
     let first = source.poll(None).await.unwrap().unwrap();
-    assert_eq!(subjects(&first), ["c3", "c4"], "the two newest, oldest first");
+    assert_eq!(
+        subjects(&first),
+        ["c3", "c4"],
+        "the two newest, oldest first"
+    );
     assert!(source.poll(Some(&first.cursor)).await.unwrap().is_none());
 
     repo.commit("c5", &[]);
@@ -92,10 +112,20 @@ async fn branches_that_come_move_and_go() {
     repo.commit("on topic", &[]);
     repo.git(&["branch", "-D", "--quiet", "old"]);
     let second = source.poll(Some(&first.cursor)).await.unwrap().unwrap();
-    assert_eq!((subjects(&second), &*second.commits[0].branch), (vec!["on topic"], "topic"));
+    assert_eq!(
+        (subjects(&second), &*second.commits[0].branch),
+        (vec!["on topic"], "topic")
+    );
 
     // A forced push replaces the commit; a merge into main then brings nothing that was not seen on the branch.
-    repo.git(&["commit", "--quiet", "--amend", "--allow-empty", "-m", "on topic, better"]);
+    repo.git(&[
+        "commit",
+        "--quiet",
+        "--amend",
+        "--allow-empty",
+        "-m",
+        "on topic, better",
+    ]);
     let third = source.poll(Some(&second.cursor)).await.unwrap().unwrap();
     assert_eq!(subjects(&third), ["on topic, better"]);
     repo.git(&["checkout", "--quiet", "main"]);
@@ -123,7 +153,10 @@ async fn a_checkout_of_a_bare_commit_is_built_too() {
     repo.git(&["branch", "-D", "--quiet", "main"]);
     let source = source(&repo, cache.path(), ConfigFrom::Commit(None)).await;
     let work = source.poll(None).await.unwrap().unwrap();
-    assert_eq!((subjects(&work), &*work.commits[0].branch), (vec!["c1"], "HEAD"));
+    assert_eq!(
+        (subjects(&work), &*work.commits[0].branch),
+        (vec!["c1"], "HEAD")
+    );
 }
 
 #[tokio::test]
@@ -134,23 +167,39 @@ async fn each_commit_brings_its_own_configuration() {
     let source = source(&repo, cache.path(), ConfigFrom::Commit(None)).await;
     let work = source.poll(None).await.unwrap().unwrap();
     let detected = &work.commits[0].builds[0];
-    assert!(matches!(&detected.start, BuildStart::Queue(plan) if plan.steps.iter().any(|s| s.run.contains("make"))));
-    let [wrong] = &work.commits[1].builds[..] else { panic!("one build says what is wrong") };
+    assert!(
+        matches!(&detected.start, BuildStart::Queue(plan) if plan.steps.iter().any(|s| s.run.contains("make")))
+    );
+    let [wrong] = &work.commits[1].builds[..] else {
+        panic!("one build says what is wrong")
+    };
     assert_eq!(wrong.builder, CONFIG_BUILDER);
-    let BuildStart::Done(Outcome::Failed, reason) = &wrong.start else { panic!("{wrong:?}") };
-    assert!(reason.contains("farm.toml:2:1: unknown key 'step', did you mean 'steps'?"), "{reason}");
+    let BuildStart::Done(Outcome::Failed, reason) = &wrong.start else {
+        panic!("{wrong:?}")
+    };
+    assert!(
+        reason.contains("farm.toml:2:1: unknown key 'step', did you mean 'steps'?"),
+        "{reason}"
+    );
 }
 
 #[tokio::test]
 async fn policy_skips_with_its_reason() {
     let (repo, cache) = (Repo::new(), tempfile::tempdir().unwrap());
-    let farm = format!("{FARM}\n[[policy]]\npaths = [\"**.md\"]\naction = \"skip\"\nreason = \"only prose\"\n");
+    let farm = format!(
+        "{FARM}\n[[policy]]\npaths = [\"**.md\"]\naction = \"skip\"\nreason = \"only prose\"\n"
+    );
     repo.commit("code", &[("farm.toml", &farm), ("a.c", "")]);
     repo.commit("prose", &[("README.md", "hello")]);
     let source = source(&repo, cache.path(), ConfigFrom::Commit(None)).await;
     let work = source.poll(None).await.unwrap().unwrap();
-    assert!(matches!(work.commits[0].builds[0].start, BuildStart::Queue(_)));
-    assert!(matches!(&work.commits[1].builds[0].start, BuildStart::Done(Outcome::Skipped, why) if why == "only prose"));
+    assert!(matches!(
+        work.commits[0].builds[0].start,
+        BuildStart::Queue(_)
+    ));
+    assert!(
+        matches!(&work.commits[1].builds[0].start, BuildStart::Done(Outcome::Skipped, why) if why == "only prose")
+    );
 }
 
 #[tokio::test]
@@ -161,12 +210,28 @@ async fn many_ask_for_one_tree_and_it_is_packed_once() {
     source.poll(None).await.unwrap();
     let asked = futures_util::future::join_all((0..16).map(|_| source.archive(&hash))).await;
     let archives: Vec<_> = asked.into_iter().map(Result::unwrap).collect();
-    assert!(archives.iter().all(|a| a.path == archives[0].path && a.bytes == archives[0].bytes));
+    assert!(
+        archives
+            .iter()
+            .all(|a| a.path == archives[0].path && a.bytes == archives[0].bytes)
+    );
     let out = tempfile::tempdir().unwrap();
-    let status = Command::new("tar").arg("-xzf").arg(&archives[0].path).arg("-C").arg(out.path()).status().unwrap();
+    let status = Command::new("tar")
+        .arg("-xzf")
+        .arg(&archives[0].path)
+        .arg("-C")
+        .arg(out.path())
+        .status()
+        .unwrap();
     assert!(status.success());
-    assert_eq!(std::fs::read_to_string(out.path().join("dir/file.txt")).unwrap(), "content\n");
+    assert_eq!(
+        std::fs::read_to_string(out.path().join("dir/file.txt")).unwrap(),
+        "content\n"
+    );
 
-    assert!(source.archive("--output=/tmp/x").await.is_err(), "a commit is a hash and nothing else");
+    assert!(
+        source.archive("--output=/tmp/x").await.is_err(),
+        "a commit is a hash and nothing else"
+    );
     assert!(source.archive(&"0".repeat(40)).await.is_err());
 }

@@ -33,11 +33,16 @@ impl FileLogs {
     /// Opens the folder, creating it as needed.
     pub fn open(root: &Path) -> io::Result<Self> {
         fs::create_dir_all(root)?;
-        Ok(Self { root: root.to_owned(), live: Arc::default() })
+        Ok(Self {
+            root: root.to_owned(),
+            live: Arc::default(),
+        })
     }
 
     fn path(&self, id: AttemptId) -> PathBuf {
-        self.root.join((id.build / PER_FOLDER).to_string()).join(format!("{id}.log"))
+        self.root
+            .join((id.build / PER_FOLDER).to_string())
+            .join(format!("{id}.log"))
     }
 }
 
@@ -49,7 +54,12 @@ impl LogStore for FileLogs {
             if let Some(folder) = path.parent() {
                 fs::create_dir_all(folder)?;
             }
-            let file = File::options().read(true).write(true).create(true).truncate(true).open(&path)?;
+            let file = File::options()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .open(&path)?;
             // The folder's entry has to survive a power failure as the content does.
             if let Some(folder) = path.parent() {
                 File::open(folder)?.sync_all()?;
@@ -65,19 +75,35 @@ impl LogStore for FileLogs {
             backing: Backing::File(file, DEFAULT_MEMORY_TAIL),
         });
         lock(&self.live).insert(id, log);
-        Ok(Box::new(FileWriter { writer, file: for_hash, registered: Registered { id, live: self.live.clone() } }))
+        Ok(Box::new(FileWriter {
+            writer,
+            file: for_hash,
+            registered: Registered {
+                id,
+                live: self.live.clone(),
+            },
+        }))
     }
 
     async fn open(&self, id: AttemptId, offset: u64) -> Result<Box<dyn LogReader>, LogError> {
         if let Some(log) = lock(&self.live).get(&id) {
-            return Ok(Box::new(LiveReader { reader: log.reader_at(offset), log: log.clone() }));
+            return Ok(Box::new(LiveReader {
+                reader: log.reader_at(offset),
+                log: log.clone(),
+            }));
         }
         let file = match File::open(self.path(id)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(LogError::NotFound(id)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(LogError::NotFound(id));
+            }
             file => file?,
         };
         let len = file.metadata()?.len();
-        Ok(Box::new(SealedReader { file: Arc::new(Mutex::new(file)), offset: offset.min(len), len }))
+        Ok(Box::new(SealedReader {
+            file: Arc::new(Mutex::new(file)),
+            offset: offset.min(len),
+            len,
+        }))
     }
 
     async fn recover(&self, id: AttemptId) -> Result<SealedLog, LogError> {
@@ -88,9 +114,10 @@ impl LogStore for FileLogs {
                 digest(file)
             }
             // The process stopped between the start of the attempt and that of its log.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Ok(SealedLog { bytes: 0, sha256: hex(&Sha256::digest(b"")) })
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(SealedLog {
+                bytes: 0,
+                sha256: hex(&Sha256::digest(b"")),
+            }),
             Err(error) => Err(error),
         });
         Ok(sealed.await.map_err(io::Error::other)??)
@@ -116,10 +143,16 @@ impl LogWriter for FileWriter {
     }
 
     async fn seal(self: Box<Self>) -> Result<SealedLog, LogError> {
-        let Self { writer, file, registered } = *self;
+        let Self {
+            writer,
+            file,
+            registered,
+        } = *self;
         writer.sync().await?;
         writer.finish();
-        let sealed = spawn_blocking(move || digest(file)).await.map_err(io::Error::other)??;
+        let sealed = spawn_blocking(move || digest(file))
+            .await
+            .map_err(io::Error::other)??;
         drop(registered);
         Ok(sealed)
     }
@@ -175,7 +208,9 @@ struct SealedReader {
 #[async_trait]
 impl LogReader for SealedReader {
     async fn next(&mut self) -> Result<Option<Bytes>, LogError> {
-        let want = usize::try_from(self.len - self.offset).unwrap_or(READ_SIZE).min(READ_SIZE);
+        let want = usize::try_from(self.len - self.offset)
+            .unwrap_or(READ_SIZE)
+            .min(READ_SIZE);
         if want == 0 {
             return Ok(None);
         }
@@ -209,7 +244,10 @@ fn digest(mut file: File) -> io::Result<SealedLog> {
     loop {
         let n = file.read(&mut buffer)?;
         if n == 0 {
-            return Ok(SealedLog { bytes, sha256: hex(&hash.finalize()) });
+            return Ok(SealedLog {
+                bytes,
+                sha256: hex(&hash.finalize()),
+            });
         }
         hash.update(&buffer[..n]);
         bytes += n as u64;
@@ -217,11 +255,13 @@ fn digest(mut file: File) -> io::Result<SealedLog> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        use std::fmt::Write as _;
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            use std::fmt::Write as _;
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 fn lock(live: &Live) -> std::sync::MutexGuard<'_, HashMap<AttemptId, Log>> {
@@ -232,7 +272,10 @@ fn lock(live: &Live) -> std::sync::MutexGuard<'_, HashMap<AttemptId, Log>> {
 mod tests {
     use super::*;
 
-    const ID: AttemptId = AttemptId { build: 7, number: 1 };
+    const ID: AttemptId = AttemptId {
+        build: 7,
+        number: 1,
+    };
 
     async fn drain(mut reader: Box<dyn LogReader>) -> Vec<u8> {
         let mut all = Vec::new();
@@ -274,7 +317,10 @@ mod tests {
         let again = FileLogs::open(dir.path()).unwrap();
         assert_eq!(again.recover(ID).await.unwrap().bytes, 4);
         assert_eq!(drain(again.open(ID, 0).await.unwrap()).await, b"half");
-        let never = AttemptId { build: 8, number: 1 };
+        let never = AttemptId {
+            build: 8,
+            number: 1,
+        };
         assert_eq!(again.recover(never).await.unwrap().bytes, 0);
         assert!(matches!(again.open(never, 0).await, Err(LogError::NotFound(id)) if id == never));
     }

@@ -54,7 +54,11 @@ impl Lease {
     /// A lease on `worker`, reached through `client`; `hold` is told what becomes of it.
     #[must_use]
     pub fn new(worker: String, client: buildlet_client::Client, hold: Box<dyn Hold>) -> Self {
-        Self { worker, client, hold }
+        Self {
+            worker,
+            client,
+            hold,
+        }
     }
 
     /// Gives the machine back. The pool cleans it before it offers it again.

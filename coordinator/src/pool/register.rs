@@ -39,27 +39,44 @@ pub struct Gate {
 
 /// The two paths that workers use.
 pub fn router(gate: Gate) -> Router {
-    Router::new().route("/reverse", any(reverse)).route("/revdial", any(revdial_pickup)).with_state(gate)
+    Router::new()
+        .route("/reverse", any(reverse))
+        .route("/revdial", any(revdial_pickup))
+        .with_state(gate)
 }
 
 async fn reverse(State(gate): State<Gate>, request: Request) -> Response {
     let Some(peer) = request.extensions().get::<Peer>().cloned() else {
-        return error_response(StatusCode::INTERNAL_SERVER_ERROR, "connection has no address");
+        return error_response(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "connection has no address",
+        );
     };
     if !peer.tls {
-        return error_response(StatusCode::INTERNAL_SERVER_ERROR, "buildlet registration requires SSL");
+        return error_response(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "buildlet registration requires SSL",
+        );
     }
     let headers = request.headers();
     match text(headers, "X-Revdial-Version") {
         Some("2") => {}
-        None | Some("") => return error_response(StatusCode::BAD_REQUEST, "buildlet binary is too old"),
+        None | Some("") => {
+            return error_response(StatusCode::BAD_REQUEST, "buildlet binary is too old");
+        }
         Some(_) => return error_response(StatusCode::BAD_REQUEST, "unknown revdial version"),
     }
     let Some(hostname) = name(headers, "X-Go-Builder-Hostname") else {
-        return error_response(StatusCode::BAD_REQUEST, "missing X-Go-Builder-Hostname header");
+        return error_response(
+            StatusCode::BAD_REQUEST,
+            "missing X-Go-Builder-Hostname header",
+        );
     };
     let Some(host_type) = name(headers, "X-Go-Host-Type") else {
-        return error_response(StatusCode::BAD_REQUEST, "missing X-Go-Host-Type; old buildlet binary?");
+        return error_response(
+            StatusCode::BAD_REQUEST,
+            "missing X-Go-Host-Type; old buildlet binary?",
+        );
     };
     let key = text(headers, "X-Go-Builder-Key").unwrap_or_default();
     match gate.admits(key, &host_type).await {
@@ -69,8 +86,14 @@ async fn reverse(State(gate): State<Gate>, request: Request) -> Response {
             return error_response(StatusCode::PRECONDITION_FAILED, "invalid build key");
         }
         Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "worker keys cannot be read");
-            return error_response(StatusCode::SERVICE_UNAVAILABLE, "keys cannot be checked now");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "worker keys cannot be read"
+            );
+            return error_response(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "keys cannot be checked now",
+            );
         }
     }
     switching_protocols(move |stream| async move {
@@ -79,7 +102,10 @@ async fn reverse(State(gate): State<Gate>, request: Request) -> Response {
 }
 
 async fn revdial_pickup(State(gate): State<Gate>, request: Request) -> Response {
-    let tls = request.extensions().get::<Peer>().is_some_and(|peer| peer.tls);
+    let tls = request
+        .extensions()
+        .get::<Peer>()
+        .is_some_and(|peer| peer.tls);
     answer_pickup(&gate.registry, &request.into_parts().0, tls)
 }
 
@@ -93,7 +119,12 @@ impl Gate {
         }
         let known = self.store.worker_keys().await?;
         // Every key is compared, so that the time taken tells nothing.
-        Ok(known.iter().filter(|k| k.scope == "*" || k.scope == host_type).fold(false, |ok, k| ok | keys::KeyHash::from_bytes(k.hash).verify(key)))
+        Ok(known
+            .iter()
+            .filter(|k| k.scope == "*" || k.scope == host_type)
+            .fold(false, |ok, k| {
+                ok | keys::KeyHash::from_bytes(k.hash).verify(key)
+            }))
     }
 
     /// Makes a worker of a connection that was turned around, if whoever is at the other end answers like one.
@@ -103,9 +134,20 @@ impl Gate {
         let status = tokio::time::timeout(FIRST_ANSWER, client.status()).await;
         match status {
             Ok(Ok(status)) if status.version >= OLDEST_VERSION => {
-                self.pool.add(client, dialer, Registration { hostname, host_type, version: status.version, address: peer.addr });
+                self.pool.add(
+                    client,
+                    dialer,
+                    Registration {
+                        hostname,
+                        host_type,
+                        version: status.version,
+                        address: peer.addr,
+                    },
+                );
             }
-            Ok(Ok(status)) => tracing::warn!(%hostname, version = status.version, "refused a worker: its buildlet is too old"),
+            Ok(Ok(status)) => {
+                tracing::warn!(%hostname, version = status.version, "refused a worker: its buildlet is too old")
+            }
             Ok(Err(error)) => {
                 tracing::warn!(%hostname, error = &error as &dyn std::error::Error, "refused a worker: it does not answer");
             }
@@ -115,12 +157,17 @@ impl Gate {
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .map(str::trim)
 }
 
 /// A name that may be shown on pages and in logs: not empty, not long, printable.
 fn name(headers: &HeaderMap, header: &str) -> Option<String> {
     text(headers, header)
-        .filter(|text| !text.is_empty() && text.len() <= MAX_NAME && text.bytes().all(|b| b.is_ascii_graphic()))
+        .filter(|text| {
+            !text.is_empty() && text.len() <= MAX_NAME && text.bytes().all(|b| b.is_ascii_graphic())
+        })
         .map(str::to_owned)
 }

@@ -78,7 +78,11 @@ impl ReversePool {
     #[must_use]
     pub fn free_name(&self, hostname: &str) -> String {
         let workers = self.inner.lock();
-        let taken = |name: &str| workers.get(name).is_some_and(|w| w.record.state != WorkerState::Lost);
+        let taken = |name: &str| {
+            workers
+                .get(name)
+                .is_some_and(|w| w.record.state != WorkerState::Lost)
+        };
         std::iter::once(hostname.to_owned())
             .chain((2_u32..).map(|n| format!("{hostname}-{n}")))
             .find(|name| !taken(name))
@@ -106,10 +110,17 @@ impl ReversePool {
         let session = {
             let mut workers = inner.lock();
             let session = workers.get(&name).map_or(0, |old| old.session + 1);
-            workers.insert(name.clone(), Entry { record, client: client.clone(), dialer, session });
+            workers.insert(
+                name.clone(),
+                Entry {
+                    record,
+                    client: client.clone(),
+                    dialer,
+                    session,
+                },
+            );
             session
         };
-        inner.announce(&name);
         let (this, watched) = (inner.clone(), name.clone());
         inner.tasks.spawn(async move {
             tokio::select! {
@@ -140,7 +151,10 @@ impl Pool for ReversePool {
             .lock()
             .values()
             .filter(|entry| entry.record.state == WorkerState::Idle)
-            .map(|entry| Offer { worker: entry.record.name.clone(), host_type: entry.record.host_type.clone() })
+            .map(|entry| Offer {
+                worker: entry.record.name.clone(),
+                host_type: entry.record.host_type.clone(),
+            })
             .collect()
     }
 
@@ -169,7 +183,9 @@ impl Pool for ReversePool {
         let mut workers = self.inner.lock();
         let now = Timestamp::now();
         workers.retain(|_, entry| {
-            entry.record.state != WorkerState::Lost || now.duration_since(entry.record.last_seen) < REMEMBER_LOST.try_into().unwrap_or_default()
+            entry.record.state != WorkerState::Lost
+                || now.duration_since(entry.record.last_seen)
+                    < REMEMBER_LOST.try_into().unwrap_or_default()
         });
         workers
             .values()
@@ -192,7 +208,11 @@ impl Pool for ReversePool {
 impl Inner {
     /// Empties the worker's work directory, after which it is idle. A worker that cannot do that is no use.
     fn clean(this: &Arc<Self>, name: String, session: u64) {
-        let Some((client, _)) = this.change(&name, session, |record| record.state = WorkerState::Cleaning) else { return };
+        let Some((client, _)) = this.change(&name, session, |record| {
+            record.state = WorkerState::Cleaning
+        }) else {
+            return;
+        };
         let inner = this.clone();
         this.tasks.spawn(async move {
             let clean = tokio::time::timeout(CLEAN_TIMEOUT, client.remove_all(&["."]));
@@ -207,7 +227,9 @@ impl Inner {
                         record.build = None;
                     });
                 }
-                Ok(Err(error)) => inner.lost(&name, session, &format!("it could not be cleaned: {error}")),
+                Ok(Err(error)) => {
+                    inner.lost(&name, session, &format!("it could not be cleaned: {error}"))
+                }
                 Err(_) => inner.lost(&name, session, "it could not be cleaned in time"),
             }
         });
@@ -228,10 +250,17 @@ impl Inner {
     }
 
     /// Changes a worker's record, if it is still that session's and not lost; then tells everybody.
-    fn change(&self, name: &str, session: u64, change: impl FnOnce(&mut Worker)) -> Option<(Client, Dialer)> {
+    fn change(
+        &self,
+        name: &str,
+        session: u64,
+        change: impl FnOnce(&mut Worker),
+    ) -> Option<(Client, Dialer)> {
         let connection = {
             let mut workers = self.lock();
-            let entry = workers.get_mut(name).filter(|e| e.session == session && e.record.state != WorkerState::Lost)?;
+            let entry = workers
+                .get_mut(name)
+                .filter(|e| e.session == session && e.record.state != WorkerState::Lost)?;
             change(&mut entry.record);
             (entry.client.clone(), entry.dialer.clone())
         };
@@ -264,7 +293,8 @@ struct ReverseHold {
 impl Hold for ReverseHold {
     fn release(&mut self) {
         self.released = true;
-        self.inner.change(&self.worker, self.session, |record| record.builds_done += 1);
+        self.inner
+            .change(&self.worker, self.session, |record| record.builds_done += 1);
         Inner::clean(&self.inner, self.worker.clone(), self.session);
     }
 }
@@ -272,7 +302,11 @@ impl Hold for ReverseHold {
 impl Drop for ReverseHold {
     fn drop(&mut self) {
         if !self.released {
-            self.inner.lost(&self.worker, self.session, "its last build did not end cleanly");
+            self.inner.lost(
+                &self.worker,
+                self.session,
+                "its last build did not end cleanly",
+            );
         }
     }
 }

@@ -35,16 +35,40 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     async fn queued_build(&self, build: i64) -> Result<Option<QueuedBuild>, StoreError>;
 
     /// Turns a waiting build into a running one and opens its next attempt, whose number is returned.
-    async fn begin_attempt(&self, build: i64, worker: &str, steps: &[String], now: Timestamp) -> Result<u32, StoreError>;
+    async fn begin_attempt(
+        &self,
+        build: i64,
+        worker: &str,
+        steps: &[String],
+        now: Timestamp,
+    ) -> Result<u32, StoreError>;
 
     /// Records that a step of the running attempt has started, and where in the log its output begins.
-    async fn begin_step(&self, attempt: AttemptId, step: usize, log_offset: u64, now: Timestamp) -> Result<(), StoreError>;
+    async fn begin_step(
+        &self,
+        attempt: AttemptId,
+        step: usize,
+        log_offset: u64,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
 
     /// Records how a step of the running attempt ended.
-    async fn end_step(&self, attempt: AttemptId, step: usize, outcome: Outcome, status: &str, now: Timestamp) -> Result<(), StoreError>;
+    async fn end_step(
+        &self,
+        attempt: AttemptId,
+        step: usize,
+        outcome: Outcome,
+        status: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
 
     /// Ends the running attempt and says what becomes of its build.
-    async fn end_attempt(&self, attempt: AttemptId, end: &AttemptEnd, now: Timestamp) -> Result<(), StoreError>;
+    async fn end_attempt(
+        &self,
+        attempt: AttemptId,
+        end: &AttemptEnd,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
 
     /// Attempts that were running when the previous process stopped, however it stopped.
     async fn unfinished_attempts(&self) -> Result<Vec<AttemptId>, StoreError>;

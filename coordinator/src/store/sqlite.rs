@@ -8,11 +8,15 @@ use buildfarm_dashboard::record::{Attempt, Build, BuildDetail, BuildState, Outco
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
+    SqliteSynchronous,
+};
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::{
-    AttemptEnd, AttemptId, BuildQuery, BuildStart, CommitRow, NewWork, Next, QueuedBuild, Store, StoreError, WorkerKey,
+    AttemptEnd, AttemptId, BuildQuery, BuildStart, CommitRow, NewWork, Next, QueuedBuild, Store,
+    StoreError, WorkerKey,
 };
 
 /// The store on one SQLite file, in WAL mode.
@@ -45,9 +49,15 @@ impl SqliteStore {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options.clone())
+            .await?;
         sqlx::migrate!().run(&writer).await?;
-        let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .connect_with(options.read_only(true))
+            .await?;
         Ok(Self { writer, readers })
     }
 
@@ -79,10 +89,16 @@ impl Store for SqliteStore {
             .await?;
             for build in &commit.builds {
                 let (plan, state, outcome, reason, ended) = match &build.start {
-                    BuildStart::Queue(plan) => (Some(to_json(plan)?), BuildState::Queued, None, None, None),
-                    BuildStart::Done(outcome, reason) => {
-                        (None, BuildState::Done, Some(to_word(*outcome)?), Some(reason), Some(now.as_millisecond()))
+                    BuildStart::Queue(plan) => {
+                        (Some(to_json(plan)?), BuildState::Queued, None, None, None)
                     }
+                    BuildStart::Done(outcome, reason) => (
+                        None,
+                        BuildState::Done,
+                        Some(to_word(*outcome)?),
+                        Some(reason),
+                        Some(now.as_millisecond()),
+                    ),
                 };
                 let id: Option<i64> = sqlx::query_scalar(
                     "INSERT INTO builds (commit_seq, builder, host_type, plan, state, outcome, reason, queued_at, ended_at)
@@ -100,7 +116,11 @@ impl Store for SqliteStore {
                 .fetch_optional(&mut *tx)
                 .await?;
                 if let Some(id) = id {
-                    added.push(build_by_id(&mut tx, id).await?.ok_or_else(|| damaged("a new build cannot be read"))?);
+                    added.push(
+                        build_by_id(&mut tx, id)
+                            .await?
+                            .ok_or_else(|| damaged("a new build cannot be read"))?,
+                    );
                 }
             }
         }
@@ -114,22 +134,45 @@ impl Store for SqliteStore {
     }
 
     async fn cursor(&self, source: &str) -> Result<Option<String>, StoreError> {
-        Ok(sqlx::query_scalar("SELECT value FROM cursors WHERE source = ?").bind(source).fetch_optional(&self.readers).await?)
+        Ok(
+            sqlx::query_scalar("SELECT value FROM cursors WHERE source = ?")
+                .bind(source)
+                .fetch_optional(&self.readers)
+                .await?,
+        )
     }
 
     async fn queued(&self) -> Result<Vec<QueuedBuild>, StoreError> {
         let mut query = queued_query();
         query.push(" ORDER BY b.id");
-        query.build().fetch_all(&self.readers).await?.iter().map(queued_from_row).collect()
+        query
+            .build()
+            .fetch_all(&self.readers)
+            .await?
+            .iter()
+            .map(queued_from_row)
+            .collect()
     }
 
     async fn queued_build(&self, build: i64) -> Result<Option<QueuedBuild>, StoreError> {
         let mut query = queued_query();
         query.push(" AND b.id = ").push_bind(build);
-        query.build().fetch_optional(&self.readers).await?.as_ref().map(queued_from_row).transpose()
+        query
+            .build()
+            .fetch_optional(&self.readers)
+            .await?
+            .as_ref()
+            .map(queued_from_row)
+            .transpose()
     }
 
-    async fn begin_attempt(&self, build: i64, worker: &str, steps: &[String], now: Timestamp) -> Result<u32, StoreError> {
+    async fn begin_attempt(
+        &self,
+        build: i64,
+        worker: &str,
+        steps: &[String],
+        now: Timestamp,
+    ) -> Result<u32, StoreError> {
         let mut tx = self.writer.begin().await?;
         let number: Option<u32> = sqlx::query_scalar(
             "UPDATE builds SET state = 'running', attempt = attempt + 1, worker = ?, started_at = ?, not_before = NULL, reason = NULL
@@ -161,7 +204,13 @@ impl Store for SqliteStore {
         Ok(number)
     }
 
-    async fn begin_step(&self, attempt: AttemptId, step: usize, log_offset: u64, now: Timestamp) -> Result<(), StoreError> {
+    async fn begin_step(
+        &self,
+        attempt: AttemptId,
+        step: usize,
+        log_offset: u64,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let done = sqlx::query(
             "UPDATE steps SET started_at = ?, log_offset = ? WHERE build = ? AND attempt = ? AND position = ?
              AND EXISTS (SELECT 1 FROM attempts a WHERE a.build = steps.build AND a.number = steps.attempt AND a.outcome IS NULL)",
@@ -199,7 +248,12 @@ impl Store for SqliteStore {
         fenced(done.rows_affected(), attempt)
     }
 
-    async fn end_attempt(&self, attempt: AttemptId, end: &AttemptEnd, now: Timestamp) -> Result<(), StoreError> {
+    async fn end_attempt(
+        &self,
+        attempt: AttemptId,
+        end: &AttemptEnd,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut tx = self.writer.begin().await?;
         let outcome = to_word(end.outcome)?;
         let done = sqlx::query(
@@ -264,18 +318,22 @@ impl Store for SqliteStore {
             .fetch_all(&self.readers)
             .await?
             .iter()
-            .map(|row| Ok(AttemptId { build: row.try_get("build")?, number: row.try_get("number")? }))
+            .map(|row| {
+                Ok(AttemptId {
+                    build: row.try_get("build")?,
+                    number: row.try_get("number")?,
+                })
+            })
             .collect()
     }
 
     async fn grid(&self, limit: u32, before: Option<i64>) -> Result<Vec<CommitRow>, StoreError> {
         let mut tx = self.readers.begin().await?;
-        let commits =
-            sqlx::query("SELECT * FROM commits WHERE seq < ? ORDER BY seq DESC LIMIT ?")
-                .bind(before.unwrap_or(i64::MAX))
-                .bind(limit.clamp(1, MAX_LIMIT))
-                .fetch_all(&mut *tx)
-                .await?;
+        let commits = sqlx::query("SELECT * FROM commits WHERE seq < ? ORDER BY seq DESC LIMIT ?")
+            .bind(before.unwrap_or(i64::MAX))
+            .bind(limit.clamp(1, MAX_LIMIT))
+            .fetch_all(&mut *tx)
+            .await?;
         let mut rows = commits
             .iter()
             .map(|row| {
@@ -293,7 +351,11 @@ impl Store for SqliteStore {
         if let (Some(newest), Some(oldest)) = (rows.first(), rows.last()) {
             let mut query = QueryBuilder::<Sqlite>::new("SELECT ");
             query.push(BUILD_COLUMNS).push(" FROM ").push(BUILD_TABLES);
-            query.push(" WHERE b.commit_seq BETWEEN ").push_bind(oldest.seq).push(" AND ").push_bind(newest.seq);
+            query
+                .push(" WHERE b.commit_seq BETWEEN ")
+                .push_bind(oldest.seq)
+                .push(" AND ")
+                .push_bind(newest.seq);
             query.push(" ORDER BY b.commit_seq DESC, b.id");
             let builds = query.build().fetch_all(&mut *tx).await?;
             let mut commit = 0;
@@ -312,13 +374,21 @@ impl Store for SqliteStore {
 
     async fn builds(&self, wanted: &BuildQuery) -> Result<Vec<Build>, StoreError> {
         let mut query = QueryBuilder::<Sqlite>::new("SELECT ");
-        query.push(BUILD_COLUMNS).push(" FROM ").push(BUILD_TABLES).push(" WHERE 1 = 1");
+        query
+            .push(BUILD_COLUMNS)
+            .push(" FROM ")
+            .push(BUILD_TABLES)
+            .push(" WHERE 1 = 1");
         if let Some(builder) = &wanted.builder {
             query.push(" AND b.builder = ").push_bind(builder);
         }
         if let Some(commit) = &wanted.commit {
             // A range instead of LIKE: it uses the index, and no character of the prefix is special.
-            query.push(" AND c.hash >= ").push_bind(commit).push(" AND c.hash < ").push_bind(format!("{commit}\u{7f}"));
+            query
+                .push(" AND c.hash >= ")
+                .push_bind(commit)
+                .push(" AND c.hash < ")
+                .push_bind(format!("{commit}\u{7f}"));
         }
         if let Some(state) = wanted.state {
             query.push(" AND b.state = ").push_bind(to_word(state)?);
@@ -329,14 +399,26 @@ impl Store for SqliteStore {
         if let Some(before) = wanted.before {
             query.push(" AND b.id < ").push_bind(before);
         }
-        let limit = if wanted.limit == 0 { DEFAULT_LIMIT } else { wanted.limit.min(MAX_LIMIT) };
+        let limit = if wanted.limit == 0 {
+            DEFAULT_LIMIT
+        } else {
+            wanted.limit.min(MAX_LIMIT)
+        };
         query.push(" ORDER BY b.id DESC LIMIT ").push_bind(limit);
-        query.build().fetch_all(&self.readers).await?.iter().map(build_from_row).collect()
+        query
+            .build()
+            .fetch_all(&self.readers)
+            .await?
+            .iter()
+            .map(build_from_row)
+            .collect()
     }
 
     async fn build(&self, id: i64) -> Result<Option<BuildDetail>, StoreError> {
         let mut tx = self.readers.begin().await?;
-        let Some(build) = build_by_id(&mut tx, id).await? else { return Ok(None) };
+        let Some(build) = build_by_id(&mut tx, id).await? else {
+            return Ok(None);
+        };
         let mut attempts = sqlx::query("SELECT * FROM attempts WHERE build = ? ORDER BY number")
             .bind(id)
             .fetch_all(&mut *tx)
@@ -344,7 +426,10 @@ impl Store for SqliteStore {
             .iter()
             .map(attempt_from_row)
             .collect::<Result<Vec<_>, _>>()?;
-        let steps = sqlx::query("SELECT * FROM steps WHERE build = ? ORDER BY attempt, position").bind(id).fetch_all(&mut *tx).await?;
+        let steps = sqlx::query("SELECT * FROM steps WHERE build = ? ORDER BY attempt, position")
+            .bind(id)
+            .fetch_all(&mut *tx)
+            .await?;
         for row in &steps {
             let number: u32 = row.try_get("attempt")?;
             if let Some(attempt) = attempts.iter_mut().find(|a| a.number == number) {
@@ -371,22 +456,45 @@ impl Store for SqliteStore {
             .iter()
             .map(|row| {
                 let hash: Vec<u8> = row.try_get("hash")?;
-                let hash = hash.try_into().map_err(|_| damaged("a worker key's hash is not 32 bytes long"))?;
-                Ok(WorkerKey { hash, scope: row.try_get("scope")? })
+                let hash = hash
+                    .try_into()
+                    .map_err(|_| damaged("a worker key's hash is not 32 bytes long"))?;
+                Ok(WorkerKey {
+                    hash,
+                    scope: row.try_get("scope")?,
+                })
             })
             .collect()
     }
 }
 
-async fn build_by_id(connection: &mut SqliteConnection, id: i64) -> Result<Option<Build>, StoreError> {
+async fn build_by_id(
+    connection: &mut SqliteConnection,
+    id: i64,
+) -> Result<Option<Build>, StoreError> {
     let mut query = QueryBuilder::<Sqlite>::new("SELECT ");
-    query.push(BUILD_COLUMNS).push(" FROM ").push(BUILD_TABLES).push(" WHERE b.id = ").push_bind(id);
-    query.build().fetch_optional(connection).await?.as_ref().map(build_from_row).transpose()
+    query
+        .push(BUILD_COLUMNS)
+        .push(" FROM ")
+        .push(BUILD_TABLES)
+        .push(" WHERE b.id = ")
+        .push_bind(id);
+    query
+        .build()
+        .fetch_optional(connection)
+        .await?
+        .as_ref()
+        .map(build_from_row)
+        .transpose()
 }
 
 fn queued_query() -> QueryBuilder<Sqlite> {
     let mut query = QueryBuilder::new("SELECT c.source, b.plan, b.infra_failures, b.not_before, ");
-    query.push(BUILD_COLUMNS).push(" FROM ").push(BUILD_TABLES).push(" WHERE b.state = 'queued'");
+    query
+        .push(BUILD_COLUMNS)
+        .push(" FROM ")
+        .push(BUILD_TABLES)
+        .push(" WHERE b.state = 'queued'");
     query
 }
 
@@ -395,7 +503,8 @@ fn queued_from_row(row: &SqliteRow) -> Result<QueuedBuild, StoreError> {
     let plan: String = row.try_get("plan")?;
     let not_before: Option<i64> = row.try_get("not_before")?;
     Ok(QueuedBuild {
-        plan: serde_json::from_str(&plan).map_err(|e| damaged(&format!("plan of build {}: {e}", build.id)))?,
+        plan: serde_json::from_str(&plan)
+            .map_err(|e| damaged(&format!("plan of build {}: {e}", build.id)))?,
         source: row.try_get("source")?,
         seq: row.try_get("commit_seq")?,
         infra_failures: row.try_get("infra_failures")?,
@@ -453,7 +562,9 @@ fn step_from_row(row: &SqliteRow) -> Result<Step, StoreError> {
 }
 
 fn outcome_of(row: &SqliteRow) -> Result<Option<Outcome>, StoreError> {
-    row.try_get::<Option<String>, _>("outcome")?.map(from_word).transpose()
+    row.try_get::<Option<String>, _>("outcome")?
+        .map(from_word)
+        .transpose()
 }
 
 fn time_of(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, StoreError> {
@@ -465,7 +576,11 @@ fn time(milliseconds: i64) -> Result<Timestamp, StoreError> {
 }
 
 fn fenced(rows: u64, attempt: AttemptId) -> Result<(), StoreError> {
-    if rows == 1 { Ok(()) } else { Err(StoreError::Stale(attempt)) }
+    if rows == 1 {
+        Ok(())
+    } else {
+        Err(StoreError::Stale(attempt))
+    }
 }
 
 fn damaged(what: &str) -> StoreError {

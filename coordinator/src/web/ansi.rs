@@ -123,7 +123,9 @@ impl Screen {
             '\u{8}' => self.column = self.column.saturating_sub(1),
             '\u{7}' => {}
             '\t' => return self.put(c, out),
-            '\0'..='\u{1f}' => return self.put(char::from_u32(0x2400 + c as u32).unwrap_or('\u{fffd}'), out),
+            '\0'..='\u{1f}' => {
+                return self.put(char::from_u32(0x2400 + c as u32).unwrap_or('\u{fffd}'), out);
+            }
             '\u{7f}' => return self.put('\u{2421}', out),
             '\u{80}'..='\u{9f}' => return self.put('\u{fffd}', out),
             c if reorders(c) => {
@@ -155,10 +157,17 @@ impl Screen {
     }
 
     fn control(&mut self, params: &str, last: char) {
-        if params.len() > MAX_PARAMS || !params.bytes().all(|b| matches!(b, b'0'..=b'9' | b';' | b':')) {
+        if params.len() > MAX_PARAMS
+            || !params
+                .bytes()
+                .all(|b| matches!(b, b'0'..=b'9' | b';' | b':'))
+        {
             return;
         }
-        let first = params.split(';').next().and_then(|p| p.parse::<usize>().ok());
+        let first = params
+            .split(';')
+            .next()
+            .and_then(|p| p.parse::<usize>().ok());
         let count = first.unwrap_or(1).clamp(1, MAX_COLUMNS);
         match last {
             'm' => self.style.apply(params),
@@ -228,7 +237,12 @@ impl Style {
                             _ => None,
                         }
                     } else {
-                        let mut number = || params.next().and_then(|p| p.parse::<u32>().ok()).unwrap_or(0);
+                        let mut number = || {
+                            params
+                                .next()
+                                .and_then(|p| p.parse::<u32>().ok())
+                                .unwrap_or(0)
+                        };
                         match number() {
                             5 => Some(indexed(number())),
                             2 => Some(nearest(number(), number(), number())),
@@ -315,7 +329,11 @@ fn indexed(n: u32) -> u8 {
     let level = |i: u32| if i == 0 { 0 } else { 55 + 40 * i };
     match n {
         0..=15 => n as u8,
-        16..=231 => nearest(level((n - 16) / 36), level((n - 16) / 6 % 6), level((n - 16) % 6)),
+        16..=231 => nearest(
+            level((n - 16) / 36),
+            level((n - 16) / 6 % 6),
+            level((n - 16) % 6),
+        ),
         232..=255 => nearest(8 + 10 * (n - 232), 8 + 10 * (n - 232), 8 + 10 * (n - 232)),
         _ => 7,
     }
@@ -323,8 +341,17 @@ fn indexed(n: u32) -> u8 {
 
 fn nearest(r: u32, g: u32, b: u32) -> u8 {
     let wanted = [r, g, b].map(|c| i64::from(c.min(255)));
-    let distance = |colour: &[i64; 3]| colour.iter().zip(&wanted).map(|(a, b)| (a - b) * (a - b)).sum::<i64>();
-    (0u8..).zip(&PALETTE).min_by_key(|(_, colour)| distance(colour)).map_or(7, |(n, _)| n)
+    let distance = |colour: &[i64; 3]| {
+        colour
+            .iter()
+            .zip(&wanted)
+            .map(|(a, b)| (a - b) * (a - b))
+            .sum::<i64>()
+    };
+    (0u8..)
+        .zip(&PALETTE)
+        .min_by_key(|(_, colour)| distance(colour))
+        .map_or(7, |(n, _)| n)
 }
 
 /// Whether a character changes the order or the lines of the text around it, and so can make output look like what it is not.
@@ -366,13 +393,22 @@ mod tests {
 
     #[test]
     fn colours_become_classes() {
-        assert_eq!(show("\x1b[1;31merror\x1b[0m: no"), "<span class=\"b f1\">error</span>: no");
+        assert_eq!(
+            show("\x1b[1;31merror\x1b[0m: no"),
+            "<span class=\"b f1\">error</span>: no"
+        );
         assert_eq!(show("\x1b[92;44mx"), "<span class=\"f10 g4\">x</span>");
-        assert_eq!(show("\x1b[38;5;196mx\x1b[39my"), "<span class=\"f9\">x</span>y");
+        assert_eq!(
+            show("\x1b[38;5;196mx\x1b[39my"),
+            "<span class=\"f9\">x</span>y"
+        );
         assert_eq!(show("\x1b[38;2;0;200;10mx"), "<span class=\"f2\">x</span>");
         assert_eq!(show("\x1b[38:2::0:200:10mx"), "<span class=\"f2\">x</span>");
         assert_eq!(show("\x1b[58;5;3;1mx"), "<span class=\"b\">x</span>");
-        assert_eq!(show("\x1b[mplain\x1b[4:3mu\x1b[4:0mn"), "plain<span class=\"u\">u</span>n");
+        assert_eq!(
+            show("\x1b[mplain\x1b[4:3mu\x1b[4:0mn"),
+            "plain<span class=\"u\">u</span>n"
+        );
     }
 
     #[test]
@@ -384,7 +420,10 @@ mod tests {
 
     #[test]
     fn a_style_lasts_over_lines() {
-        assert_eq!(show("\x1b[31ma\nb"), "<span class=\"f1\">a</span>\n<span class=\"f1\">b</span>");
+        assert_eq!(
+            show("\x1b[31ma\nb"),
+            "<span class=\"f1\">a</span>\n<span class=\"f1\">b</span>"
+        );
     }
 
     #[test]
@@ -400,9 +439,18 @@ mod tests {
     #[test]
     fn other_sequences_are_dropped() {
         assert_eq!(show("a\x1b]0;title\x07b"), "ab");
-        assert_eq!(show("\x1b]8;;javascript:alert(1)\x1b\\link\x1b]8;;\x1b\\!"), "link!");
-        assert_eq!(show("\x1bP1$r0m\x1b\\a\x1b(Bb\x1b7c\x1b[?25ld\x1b[2Je\x1b[>1;2mf"), "abcdef");
-        assert_eq!(show("a\x1b]0;never ends\nnext line is safe"), "a\nnext line is safe");
+        assert_eq!(
+            show("\x1b]8;;javascript:alert(1)\x1b\\link\x1b]8;;\x1b\\!"),
+            "link!"
+        );
+        assert_eq!(
+            show("\x1bP1$r0m\x1b\\a\x1b(Bb\x1b7c\x1b[?25ld\x1b[2Je\x1b[>1;2mf"),
+            "abcdef"
+        );
+        assert_eq!(
+            show("a\x1b]0;never ends\nnext line is safe"),
+            "a\nnext line is safe"
+        );
         assert_eq!(show("\x1b[31"), "");
         assert_eq!(show("\x1b[3\u{e9}m"), "\u{e9}m");
     }
@@ -415,7 +463,10 @@ mod tests {
 
     #[test]
     fn markup_is_text() {
-        assert_eq!(show("<script>alert('&\"')</script>"), "&lt;script&gt;alert(&#39;&amp;&quot;&#39;)&lt;/script&gt;");
+        assert_eq!(
+            show("<script>alert('&\"')</script>"),
+            "&lt;script&gt;alert(&#39;&amp;&quot;&#39;)&lt;/script&gt;"
+        );
     }
 
     #[test]
@@ -445,7 +496,10 @@ mod tests {
                 rest = after;
             } else {
                 let after = rest.strip_prefix("<span class=\"");
-                prop_assert!(after.is_some() && !open, "markup from the input in {html:?}");
+                prop_assert!(
+                    after.is_some() && !open,
+                    "markup from the input in {html:?}"
+                );
                 let (classes, after) = after.and_then(|a| a.split_once("\">")).unwrap_or_default();
                 prop_assert!(classes.split(' ').all(allowed), "class {classes:?}");
                 open = true;
@@ -458,7 +512,8 @@ mod tests {
 
     fn allowed(class: &str) -> bool {
         let number = || class[1..].parse::<u8>().is_ok_and(|n| n < 16);
-        matches!(class, "b" | "d" | "i" | "u" | "s" | "fi" | "gi") || (class.starts_with(['f', 'g']) && number())
+        matches!(class, "b" | "d" | "i" | "u" | "s" | "fi" | "gi")
+            || (class.starts_with(['f', 'g']) && number())
     }
 
     proptest! {

@@ -34,14 +34,22 @@ pub(crate) async fn builds(app: &App, params: &Params) -> Result<Response, Fault
         limit: u32::try_from(limit).unwrap_or(0),
     };
     let builds = app.view.store.builds(&query).await?;
-    let next = builds.last().filter(|_| builds.len() as i64 == limit).map(|last| params.with("before", last.id));
+    let next = builds
+        .last()
+        .filter(|_| builds.len() as i64 == limit)
+        .map(|last| params.with("before", last.id));
     Ok(paged(Json(builds).into_response(), "/api/v1/builds", next))
 }
 
 /// `GET /api/v1/builds/{id}`.
 pub(crate) async fn build(app: &App, id: i64, params: &Params) -> Result<Response, Fault> {
     params.only(&[])?;
-    let detail = app.view.store.build(id).await?.ok_or_else(|| no_build(id))?;
+    let detail = app
+        .view
+        .store
+        .build(id)
+        .await?
+        .ok_or_else(|| no_build(id))?;
     Ok(Json(detail).into_response())
 }
 
@@ -54,12 +62,19 @@ pub(crate) fn workers(app: &App, params: &Params) -> Result<Response, Fault> {
 /// `GET /api/v1/commits`.
 pub(crate) async fn commits(app: &App, params: &Params) -> Result<Response, Fault> {
     params.only(&["branch", "before", "limit"])?;
-    let limit = params.number("limit", 1, MOST_COMMITS)?.and_then(|n| u32::try_from(n).ok()).unwrap_or(PAGE);
+    let limit = params
+        .number("limit", 1, MOST_COMMITS)?
+        .and_then(|n| u32::try_from(n).ok())
+        .unwrap_or(PAGE);
     let before = params.number("before", 0, i64::MAX)?;
     let found = rows(&app.view, limit, before, params.text("branch")).await?;
     let next = found.older.map(|seq| params.with("before", seq));
     let commits: Vec<Commit> = found.rows.into_iter().map(Commit::from).collect();
-    Ok(paged(Json(commits).into_response(), "/api/v1/commits", next))
+    Ok(paged(
+        Json(commits).into_response(),
+        "/api/v1/commits",
+        next,
+    ))
 }
 
 /// Says where an answer goes on.
@@ -87,7 +102,23 @@ struct Commit {
 
 impl From<CommitRow> for Commit {
     fn from(row: CommitRow) -> Self {
-        let CommitRow { seq, hash, subject, author, committed_at, branch, builds } = row;
-        Self { seq, hash, subject, author, committed_at, branch, builds }
+        let CommitRow {
+            seq,
+            hash,
+            subject,
+            author,
+            committed_at,
+            branch,
+            builds,
+        } = row;
+        Self {
+            seq,
+            hash,
+            subject,
+            author,
+            committed_at,
+            branch,
+            builds,
+        }
     }
 }

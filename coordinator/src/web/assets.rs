@@ -23,14 +23,25 @@ struct Asset {
 }
 
 impl Asset {
-    fn new(stem: &'static str, suffix: &'static str, kind: &'static str, body: &'static str) -> Self {
+    fn new(
+        stem: &'static str,
+        suffix: &'static str,
+        kind: &'static str,
+        body: &'static str,
+    ) -> Self {
         let mut file = format!("{stem}.");
         for byte in Sha256::digest(body.as_bytes()).iter().take(6) {
             let _ = write!(file, "{byte:02x}");
         }
         file.push('.');
         file.push_str(suffix);
-        Self { stem, suffix, kind, body, file }
+        Self {
+            stem,
+            suffix,
+            kind,
+            body,
+            file,
+        }
     }
 }
 
@@ -43,7 +54,12 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
         Asset::new("app", "css", CSS, include_str!("../../assets/app.css")),
         Asset::new("log", "css", CSS, include_str!("../../assets/log.css")),
         Asset::new("app", "js", JS, include_str!("../../assets/app.js")),
-        Asset::new("terminal", "js", JS, include_str!("../../assets/terminal.js")),
+        Asset::new(
+            "terminal",
+            "js",
+            JS,
+            include_str!("../../assets/terminal.js"),
+        ),
         Asset::new("log", "js", JS, include_str!("../../assets/log.js")),
         Asset::new("ok", "svg", SVG, include_str!("../../assets/ok.svg")),
         Asset::new("bad", "svg", SVG, include_str!("../../assets/bad.svg")),
@@ -54,24 +70,44 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
 
 /// Address of an asset, by the name it has in the source: `app.css`.
 pub(crate) fn url(name: &str) -> String {
-    let found = ASSETS.iter().find(|a| name.strip_prefix(a.stem).and_then(|n| n.strip_prefix('.')) == Some(a.suffix));
+    let found = ASSETS
+        .iter()
+        .find(|a| name.strip_prefix(a.stem).and_then(|n| n.strip_prefix('.')) == Some(a.suffix));
     format!("/assets/{}", found.map_or(name, |asset| &asset.file))
 }
 
 /// `GET /assets/{file}`.
 pub(crate) async fn serve(Path(file): Path<String>) -> Response {
     match ASSETS.iter().find(|asset| asset.file == file) {
-        Some(asset) => {
-            ([(CONTENT_TYPE, asset.kind), (CACHE_CONTROL, "public, max-age=31536000, immutable")], asset.body).into_response()
-        }
-        None => Fault::NotFound("no such file; the farm may have been upgraded since the page was loaded".to_owned()).plain(),
+        Some(asset) => (
+            [
+                (CONTENT_TYPE, asset.kind),
+                (CACHE_CONTROL, "public, max-age=31536000, immutable"),
+            ],
+            asset.body,
+        )
+            .into_response(),
+        None => Fault::NotFound(
+            "no such file; the farm may have been upgraded since the page was loaded".to_owned(),
+        )
+        .plain(),
     }
 }
 
 /// `GET /favicon.ico`, which browsers ask for where no page names a picture.
 pub(crate) async fn favicon() -> Response {
-    let body = ASSETS.iter().find(|asset| asset.stem == "none").map_or("", |asset| asset.body);
-    ([(CONTENT_TYPE, SVG), (CACHE_CONTROL, "public, max-age=86400")], body).into_response()
+    let body = ASSETS
+        .iter()
+        .find(|asset| asset.stem == "none")
+        .map_or("", |asset| asset.body);
+    (
+        [
+            (CONTENT_TYPE, SVG),
+            (CACHE_CONTROL, "public, max-age=86400"),
+        ],
+        body,
+    )
+        .into_response()
 }
 
 #[cfg(test)]
@@ -89,7 +125,10 @@ mod tests {
     #[test]
     fn every_asset_is_found_by_its_name() {
         for asset in ASSETS.iter() {
-            assert_eq!(url(&format!("{}.{}", asset.stem, asset.suffix)), format!("/assets/{}", asset.file));
+            assert_eq!(
+                url(&format!("{}.{}", asset.stem, asset.suffix)),
+                format!("/assets/{}", asset.file)
+            );
         }
     }
 }

@@ -22,7 +22,12 @@ pub(crate) struct Base {
 
 impl Base {
     pub(crate) fn new(project: &str, here: &'static str, title: &str) -> Self {
-        Self { project: project.to_owned(), here, title: title.to_owned(), health: "none" }
+        Self {
+            project: project.to_owned(),
+            here,
+            title: title.to_owned(),
+            health: "none",
+        }
     }
 
     pub(crate) fn url(&self, name: &str) -> String {

@@ -19,8 +19,16 @@ use crate::store::BuildQuery;
 /// `GET /status/reverse.json`.
 pub(crate) async fn reverse(app: &App) -> Result<Response, Fault> {
     let now = Timestamp::now();
-    let in_state = |state| BuildQuery { state: Some(state), limit: 1_000, ..BuildQuery::default() };
-    let running = app.view.store.builds(&in_state(BuildState::Running)).await?;
+    let in_state = |state| BuildQuery {
+        state: Some(state),
+        limit: 1_000,
+        ..BuildQuery::default()
+    };
+    let running = app
+        .view
+        .store
+        .builds(&in_state(BuildState::Running))
+        .await?;
     let queued = app.view.store.builds(&in_state(BuildState::Queued)).await?;
     let mut status = Status::default();
     for worker in workers(&app.view) {
@@ -28,7 +36,9 @@ pub(crate) async fn reverse(app: &App) -> Result<Response, Fault> {
         if worker.state == WorkerState::Lost {
             continue;
         }
-        let started = worker.build.and_then(|id| running.iter().find(|build| build.id == id)?.started_at);
+        let started = worker
+            .build
+            .and_then(|id| running.iter().find(|build| build.id == id)?.started_at);
         let busy = worker.state == WorkerState::Busy;
         host.connected += 1;
         *if busy { &mut host.busy } else { &mut host.idle } += 1;
@@ -36,19 +46,29 @@ pub(crate) async fn reverse(app: &App) -> Result<Response, Fault> {
             name: worker.name.clone(),
             host_type: worker.host_type.clone(),
             connected_sec: now.duration_since(worker.connected_at).as_secs_f64(),
-            busy_sec: started.map(|at| now.duration_since(at).as_secs_f64()).filter(|&secs| busy && secs > 0.0),
+            busy_sec: started
+                .map(|at| now.duration_since(at).as_secs_f64())
+                .filter(|&secs| busy && secs > 0.0),
             version: worker.version.to_string(),
             busy,
         };
-        host.machines.get_or_insert_default().insert(worker.name, machine);
+        host.machines
+            .get_or_insert_default()
+            .insert(worker.name, machine);
     }
     for build in queued {
         status.host(&build.host_type).waiters += 1;
     }
     let mut text = Vec::new();
-    let written = status.serialize(&mut Serializer::with_formatter(&mut text, PrettyFormatter::with_indent(b"\t")));
+    let written = status.serialize(&mut Serializer::with_formatter(
+        &mut text,
+        PrettyFormatter::with_indent(b"\t"),
+    ));
     if let Err(error) = written {
-        tracing::error!(error = &error as &dyn std::error::Error, "table of machines cannot be told");
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "table of machines cannot be told"
+        );
     }
     text.push(b'\n');
     Ok(([(CONTENT_TYPE, "application/json")], text).into_response())
@@ -64,7 +84,10 @@ impl Status {
     fn host(&mut self, name: &str) -> &mut Host {
         self.host_types
             .entry(name.to_owned())
-            .or_insert_with(|| Host { host_type: name.to_owned(), ..Host::default() })
+            .or_insert_with(|| Host {
+                host_type: name.to_owned(),
+                ..Host::default()
+            })
     }
 }
 

@@ -42,7 +42,10 @@ pub(crate) enum Fault {
 impl From<LogError> for Fault {
     fn from(error: LogError) -> Self {
         match error {
-            LogError::NotFound(id) => Self::NotFound(format!("no log of attempt {} at build {}", id.number, id.build)),
+            LogError::NotFound(id) => Self::NotFound(format!(
+                "no log of attempt {} at build {}",
+                id.number, id.build
+            )),
             error => Self::Log(error),
         }
     }

@@ -28,28 +28,36 @@ pub(crate) fn events(app: &App, params: &Params) -> Result<Response, Fault> {
     let receiver = app.view.events.subscribe();
     // Browsers that lose the stream come back after two seconds.
     let hello = Some(Bytes::from_static(b"retry: 2000\n\n"));
-    let body = stream::unfold((receiver, permit, hello), |(mut receiver, permit, hello)| async move {
-        if let Some(hello) = hello {
-            return Some((Ok::<_, Infallible>(hello), (receiver, permit, None)));
-        }
-        let frame = loop {
-            match timeout(HEARTBEAT, receiver.recv()).await {
-                Err(_) => break ": still here\n\n".to_owned(),
-                Ok(Err(RecvError::Closed)) => return None,
-                Ok(Err(RecvError::Lagged(missed))) => break frame("resync", &serde_json::json!({ "missed": missed })),
-                Ok(Ok(event)) => {
-                    let text = frames(&event);
-                    if !text.is_empty() {
-                        break text;
+    let body = stream::unfold(
+        (receiver, permit, hello),
+        |(mut receiver, permit, hello)| async move {
+            if let Some(hello) = hello {
+                return Some((Ok::<_, Infallible>(hello), (receiver, permit, None)));
+            }
+            let frame = loop {
+                match timeout(HEARTBEAT, receiver.recv()).await {
+                    Err(_) => break ": still here\n\n".to_owned(),
+                    Ok(Err(RecvError::Closed)) => return None,
+                    Ok(Err(RecvError::Lagged(missed))) => {
+                        break frame("resync", &serde_json::json!({ "missed": missed }));
+                    }
+                    Ok(Ok(event)) => {
+                        let text = frames(&event);
+                        if !text.is_empty() {
+                            break text;
+                        }
                     }
                 }
-            }
-        };
-        Some((Ok(Bytes::from(frame)), (receiver, permit, None)))
-    });
+            };
+            Some((Ok(Bytes::from(frame)), (receiver, permit, None)))
+        },
+    );
     let mut response = Body::from_stream(body).into_response();
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, http::HeaderValue::from_static("text/event-stream"));
+    headers.insert(
+        CONTENT_TYPE,
+        http::HeaderValue::from_static("text/event-stream"),
+    );
     headers.insert(CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
     // Asks nginx, which would collect the stream otherwise.
     headers.insert("x-accel-buffering", http::HeaderValue::from_static("no"));
@@ -59,8 +67,14 @@ pub(crate) fn events(app: &App, params: &Params) -> Result<Response, Fault> {
 fn frames(event: &Event) -> String {
     match event {
         Event::Queued(builds) => builds.iter().map(|build| frame("build", build)).collect(),
-        Event::Started(build) | Event::Finished(build) | Event::Retrying { build, .. } => frame("build", build),
-        Event::StepStarted { attempt, step, name } => {
+        Event::Started(build) | Event::Finished(build) | Event::Retrying { build, .. } => {
+            frame("build", build)
+        }
+        Event::StepStarted {
+            attempt,
+            step,
+            name,
+        } => {
             let record = serde_json::json!({ "build": attempt.build, "attempt": attempt.number, "step": step, "name": name });
             frame("step", &record)
         }
@@ -76,7 +90,10 @@ fn frame(name: &str, record: &impl Serialize) -> String {
         Ok(data) => {
             let _ = write!(out, "event: {name}\ndata: {data}\n\n");
         }
-        Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "event cannot be told"),
+        Err(error) => tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "event cannot be told"
+        ),
     }
     out
 }

@@ -35,7 +35,12 @@ pub(crate) struct Rows {
 }
 
 /// Reads `limit` commits, of one branch or of all.
-pub(crate) async fn rows(view: &View, limit: u32, before: Option<i64>, branch: Option<&str>) -> Result<Rows, Fault> {
+pub(crate) async fn rows(
+    view: &View,
+    limit: u32,
+    before: Option<i64>,
+    branch: Option<&str>,
+) -> Result<Rows, Fault> {
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut found = Rows::default();
     let mut at = before;
@@ -153,8 +158,18 @@ struct Cell {
 
 impl Live {
     fn legend(&self) -> impl Iterator<Item = Kind> {
-        let outcomes = [Outcome::Passed, Outcome::Failed, Outcome::TimedOut, Outcome::InfraFailed, Outcome::Canceled, Outcome::Skipped];
-        outcomes.map(Kind::Done).into_iter().chain([Kind::Running, Kind::Queued])
+        let outcomes = [
+            Outcome::Passed,
+            Outcome::Failed,
+            Outcome::TimedOut,
+            Outcome::InfraFailed,
+            Outcome::Canceled,
+            Outcome::Skipped,
+        ];
+        outcomes
+            .map(Kind::Done)
+            .into_iter()
+            .chain([Kind::Running, Kind::Queued])
     }
 
     async fn new(
@@ -165,14 +180,28 @@ impl Live {
         now: Timestamp,
     ) -> Result<Self, Fault> {
         let columns = columns(&found.rows);
-        let places: HashMap<&str, usize> = columns.iter().enumerate().map(|(i, column)| (column.name.as_str(), i)).collect();
+        let places: HashMap<&str, usize> = columns
+            .iter()
+            .enumerate()
+            .map(|(i, column)| (column.name.as_str(), i))
+            .collect();
         let several = found.branches.len() > 1 && branch.is_none();
-        let rows: Vec<Row> = found.rows.iter().map(|row| Row::new(row, &places, several, now)).collect();
+        let rows: Vec<Row> = found
+            .rows
+            .iter()
+            .map(|row| Row::new(row, &places, several, now))
+            .collect();
         let queued = in_state(view, BuildState::Queued).await?;
         let running = in_state(view, BuildState::Running).await?;
         let workers: Vec<Worker> = view.pools.iter().flat_map(|pool| pool.workers()).collect();
-        let connected = workers.iter().filter(|worker| worker.state != WorkerState::Lost).count();
-        let idle = workers.iter().filter(|worker| worker.state == WorkerState::Idle).count();
+        let connected = workers
+            .iter()
+            .filter(|worker| worker.state != WorkerState::Lost)
+            .count();
+        let idle = workers
+            .iter()
+            .filter(|worker| worker.state == WorkerState::Idle)
+            .count();
         let (health, headline) = health(&columns, running.len());
         Ok(Self {
             health,
@@ -202,7 +231,11 @@ fn columns(rows: &[CommitRow]) -> Vec<Column> {
     for build in rows.iter().flat_map(|row| &row.builds) {
         let kind = Kind::of(build);
         let place = *places.entry(&build.builder).or_insert_with(|| {
-            columns.push(Column { name: clean(&build.builder, 60), kind: Kind::Never, said: String::new() });
+            columns.push(Column {
+                name: clean(&build.builder, 60),
+                kind: Kind::Never,
+                said: String::new(),
+            });
             columns.len() - 1
         });
         let column = &mut columns[place];
@@ -216,8 +249,15 @@ fn columns(rows: &[CommitRow]) -> Vec<Column> {
 }
 
 fn health(columns: &[Column], running: usize) -> (&'static str, String) {
-    let bad: Vec<&str> = columns.iter().filter(|column| column.kind.is_bad()).map(|column| column.name.as_str()).collect();
-    let judged = columns.iter().filter(|column| column.kind != Kind::Never).count();
+    let bad: Vec<&str> = columns
+        .iter()
+        .filter(|column| column.kind.is_bad())
+        .map(|column| column.name.as_str())
+        .collect();
+    let judged = columns
+        .iter()
+        .filter(|column| column.kind != Kind::Never)
+        .count();
     match (bad.as_slice(), judged) {
         ([], 0) if running > 0 => ("busy", "The first builds are under way".to_owned()),
         ([], 0) => ("none", "No results yet".to_owned()),
@@ -226,19 +266,37 @@ fn health(columns: &[Column], running: usize) -> (&'static str, String) {
         ([one], 1) => ("bad", format!("{one} is broken")),
         (bad, n) => {
             let named = bad.iter().take(3).copied().collect::<Vec<_>>().join(", ");
-            let more = if bad.len() > 3 { format!(" and {} more", bad.len() - 3) } else { String::new() };
+            let more = if bad.len() > 3 {
+                format!(" and {} more", bad.len() - 3)
+            } else {
+                String::new()
+            };
             let are = if bad.len() == 1 { "is" } else { "are" };
-            ("bad", format!("{} of {n} builders {are} broken: {named}{more}", bad.len()))
+            (
+                "bad",
+                format!("{} of {n} builders {are} broken: {named}{more}", bad.len()),
+            )
         }
     }
 }
 
 async fn in_state(view: &View, state: BuildState) -> Result<Vec<Build>, Fault> {
-    Ok(view.store.builds(&BuildQuery { state: Some(state), limit: 1_000, ..BuildQuery::default() }).await?)
+    Ok(view
+        .store
+        .builds(&BuildQuery {
+            state: Some(state),
+            limit: 1_000,
+            ..BuildQuery::default()
+        })
+        .await?)
 }
 
 fn many(n: usize) -> String {
-    if n >= 1_000 { "1,000 or more".to_owned() } else { n.to_string() }
+    if n >= 1_000 {
+        "1,000 or more".to_owned()
+    } else {
+        n.to_string()
+    }
 }
 
 fn branches(mut names: Vec<String>, here: Option<&str>) -> Vec<Branch> {
@@ -253,7 +311,11 @@ fn branches(mut names: Vec<String>, here: Option<&str>) -> Vec<Branch> {
     names
         .into_iter()
         .take(30)
-        .map(|name| Branch { url: address(Some(&name), None), here: here == Some(name.as_str()), name: clean(&name, 60) })
+        .map(|name| Branch {
+            url: address(Some(&name), None),
+            here: here == Some(name.as_str()),
+            name: clean(&name, 60),
+        })
         .collect()
 }
 
@@ -266,7 +328,11 @@ fn address(branch: Option<&str>, before: Option<i64>) -> String {
     if let Some(before) = before {
         query.push(format!("before={before}"));
     }
-    if query.is_empty() { "/".to_owned() } else { format!("/?{}", query.join("&")) }
+    if query.is_empty() {
+        "/".to_owned()
+    } else {
+        format!("/?{}", query.join("&"))
+    }
 }
 
 /// The beginning of a commit's hash, as long as people read it out.
@@ -275,12 +341,20 @@ pub(crate) fn short(hash: &str) -> String {
 }
 
 impl Row {
-    fn new(row: &CommitRow, places: &HashMap<&str, usize>, with_branch: bool, now: Timestamp) -> Self {
+    fn new(
+        row: &CommitRow,
+        places: &HashMap<&str, usize>,
+        with_branch: bool,
+        now: Timestamp,
+    ) -> Self {
         let mut cells: Vec<Option<Cell>> = Vec::new();
         cells.resize_with(places.len(), || None);
         for build in &row.builds {
             // Columns were made of these very rows, so each builder has its place.
-            if let Some(cell) = places.get(build.builder.as_str()).and_then(|&place| cells.get_mut(place)) {
+            if let Some(cell) = places
+                .get(build.builder.as_str())
+                .and_then(|&place| cells.get_mut(place))
+            {
                 *cell = Some(Cell::new(build, now));
             }
         }
@@ -321,7 +395,12 @@ impl Cell {
             title.push_str("\nworker ");
             title.push_str(&clean(worker, 60));
         }
-        let _ = write!(title, "\n{} {}", short(&build.commit), clean(&build.subject, 60));
+        let _ = write!(
+            title,
+            "\n{} {}",
+            short(&build.commit),
+            clean(&build.subject, 60)
+        );
         Self {
             id: build.id,
             kind,
@@ -340,7 +419,10 @@ mod tests {
     #[test]
     fn addresses_survive_any_branch_name() {
         assert_eq!(address(None, None), "/");
-        assert_eq!(address(Some("a&b=c#\"<é>"), Some(7)), "/?branch=a%26b%3Dc%23%22%3C%C3%A9%3E&before=7");
+        assert_eq!(
+            address(Some("a&b=c#\"<é>"), Some(7)),
+            "/?branch=a%26b%3Dc%23%22%3C%C3%A9%3E&before=7"
+        );
         assert_eq!(address(Some("release/1.2"), None), "/?branch=release/1.2");
     }
 
@@ -357,10 +439,26 @@ mod tests {
         };
         let say = |columns: &[Column]| health(columns, 0).1;
         assert_eq!(say(&[]), "No results yet");
-        assert_eq!(say(&[column("a", Some(true)), column("b", Some(true)), column("c", None)]), "All 2 builders are green");
-        assert_eq!(say(&[column("a", Some(true)), column("b", Some(false))]), "1 of 2 builders is broken: b");
-        assert_eq!(health(&[column("a", Some(false))], 0), ("bad", "a is broken".to_owned()));
-        let many: Vec<Column> = ["a", "b", "c", "d", "e"].iter().map(|name| column(name, Some(false))).collect();
+        assert_eq!(
+            say(&[
+                column("a", Some(true)),
+                column("b", Some(true)),
+                column("c", None)
+            ]),
+            "All 2 builders are green"
+        );
+        assert_eq!(
+            say(&[column("a", Some(true)), column("b", Some(false))]),
+            "1 of 2 builders is broken: b"
+        );
+        assert_eq!(
+            health(&[column("a", Some(false))], 0),
+            ("bad", "a is broken".to_owned())
+        );
+        let many: Vec<Column> = ["a", "b", "c", "d", "e"]
+            .iter()
+            .map(|name| column(name, Some(false)))
+            .collect();
         assert_eq!(say(&many), "5 of 5 builders are broken: a, b, c and 2 more");
     }
 }

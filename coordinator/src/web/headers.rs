@@ -3,7 +3,8 @@
 use axum::response::Response;
 use http::HeaderValue;
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
 };
 
 /// Nothing but this server's own files, and no inline script or style: even if a build's output became markup, it could neither
@@ -20,8 +21,16 @@ pub(crate) async fn secure(mut response: Response) -> Response {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(HeaderName::from_static("cross-origin-opener-policy"), SAME_ORIGIN);
-    headers.insert(HeaderName::from_static("cross-origin-resource-policy"), SAME_ORIGIN);
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
+    headers.insert(
+        HeaderName::from_static("cross-origin-opener-policy"),
+        SAME_ORIGIN,
+    );
+    headers.insert(
+        HeaderName::from_static("cross-origin-resource-policy"),
+        SAME_ORIGIN,
+    );
+    headers
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-cache"));
     response
 }

@@ -85,7 +85,11 @@ pub(crate) async fn window(
     };
     let step_begins = steps.iter().any(|step| step.log_offset == Some(wanted));
     // One byte more tells whether a line begins here.
-    let read_from = if wanted == 0 || step_begins { wanted } else { wanted - 1 };
+    let read_from = if wanted == 0 || step_begins {
+        wanted
+    } else {
+        wanted - 1
+    };
     let read_to = len.min(wanted.saturating_add(WINDOW_BYTES));
     let bytes = read(logs, id, read_from, read_to).await?;
 
@@ -93,7 +97,10 @@ pub(crate) async fn window(
     let mut bytes = bytes.as_slice();
     if read_from < wanted {
         // A line that does not end in the whole window is shown from its middle.
-        let skip = bytes.iter().position(|&b| b == b'\n').map_or(1, |at| at + 1);
+        let skip = bytes
+            .iter()
+            .position(|&b| b == b'\n')
+            .map_or(1, |at| at + 1);
         start += skip as u64;
         bytes = bytes.get(skip..).unwrap_or_default();
     }
@@ -101,12 +108,25 @@ pub(crate) async fn window(
     let mut end = start + bytes.len() as u64;
     if end < len {
         // The next part begins with a whole line.
-        let keep = bytes.iter().rposition(|&b| b == b'\n').map_or(bytes.len(), |at| at + 1);
+        let keep = bytes
+            .iter()
+            .rposition(|&b| b == b'\n')
+            .map_or(bytes.len(), |at| at + 1);
         bytes = &bytes[..keep];
         end = start + keep as u64;
     }
-    let first_line = if start <= COUNTED_BYTES { Some(1 + count_lines(logs, id, start).await?) } else { None };
-    let mut window = Window { start, end, len, complete, ..Window::default() };
+    let first_line = if start <= COUNTED_BYTES {
+        Some(1 + count_lines(logs, id, start).await?)
+    } else {
+        None
+    };
+    let mut window = Window {
+        start,
+        end,
+        len,
+        complete,
+        ..Window::default()
+    };
     render(&mut window, bytes, first_line, steps, now);
     Ok(window)
 }
@@ -119,7 +139,9 @@ async fn read(logs: &dyn LogStore, id: AttemptId, from: u64, to: u64) -> Result<
     }
     let mut reader = logs.open(id, from).await?;
     while bytes.len() < wanted {
-        let Some(chunk) = reader.next().await? else { break };
+        let Some(chunk) = reader.next().await? else {
+            break;
+        };
         bytes.extend_from_slice(&chunk[..chunk.len().min(wanted - bytes.len())]);
     }
     Ok(bytes)
@@ -133,7 +155,9 @@ async fn count_lines(logs: &dyn LogStore, id: AttemptId, before: u64) -> Result<
     }
     let mut reader = logs.open(id, 0).await?;
     while left > 0 {
-        let Some(chunk) = reader.next().await? else { break };
+        let Some(chunk) = reader.next().await? else {
+            break;
+        };
         let chunk = &chunk[..chunk.len().min(left)];
         left -= chunk.len();
         lines += chunk.iter().filter(|&&b| b == b'\n').count() as u64;
@@ -143,23 +167,47 @@ async fn count_lines(logs: &dyn LogStore, id: AttemptId, before: u64) -> Result<
 
 /// Keeps the first or the last lines of a window, whichever are wanted.
 fn limit_lines(start: u64, bytes: &[u8], part: Part) -> (u64, &[u8]) {
-    let mut ends = bytes.iter().enumerate().filter(|&(_, &b)| b == b'\n').map(|(at, _)| at + 1);
+    let mut ends = bytes
+        .iter()
+        .enumerate()
+        .filter(|&(_, &b)| b == b'\n')
+        .map(|(at, _)| at + 1);
     let cut = match part {
-        Part::From(_) => return (start, &bytes[..ends.nth(WINDOW_LINES - 1).unwrap_or(bytes.len())]),
+        Part::From(_) => {
+            return (
+                start,
+                &bytes[..ends.nth(WINDOW_LINES - 1).unwrap_or(bytes.len())],
+            );
+        }
         Part::Newest => ends.nth_back(WINDOW_LINES).unwrap_or(0),
     };
     (start + cut as u64, &bytes[cut..])
 }
 
-fn render(window: &mut Window, bytes: &[u8], first_line: Option<u64>, steps: &[Step], now: Timestamp) {
-    let mut headings = steps.iter().enumerate().filter_map(|(i, step)| Some((i, step, step.log_offset?))).peekable();
+fn render(
+    window: &mut Window,
+    bytes: &[u8],
+    first_line: Option<u64>,
+    steps: &[Step],
+    now: Timestamp,
+) {
+    let mut headings = steps
+        .iter()
+        .enumerate()
+        .filter_map(|(i, step)| Some((i, step, step.log_offset?)))
+        .peekable();
     // Steps that began earlier have their headings on an earlier page, but for the one that is under way here.
     let mut under_way = None;
     while let Some(heading) = headings.next_if(|&(_, _, offset)| offset < window.start) {
         window.headed = heading.0 + 1;
         under_way = Some(heading);
     }
-    let mut page = Page { out: String::with_capacity(bytes.len() * 2), line: first_line, in_block: 0, mid_line: false };
+    let mut page = Page {
+        out: String::with_capacity(bytes.len() * 2),
+        line: first_line,
+        in_block: 0,
+        mid_line: false,
+    };
     if let Some((i, step, _)) = under_way {
         page.heading(i, step, true, now);
     }
@@ -175,8 +223,13 @@ fn render(window: &mut Window, bytes: &[u8], first_line: Option<u64>, steps: &[S
         if rest.is_empty() {
             break;
         }
-        let line_end = rest.iter().position(|&b| b == b'\n').map_or(rest.len(), |at| at + 1);
-        let step_begins = headings.peek().map_or(usize::MAX, |&(_, _, at)| usize::try_from(at - offset).unwrap_or(usize::MAX));
+        let line_end = rest
+            .iter()
+            .position(|&b| b == b'\n')
+            .map_or(rest.len(), |at| at + 1);
+        let step_begins = headings.peek().map_or(usize::MAX, |&(_, _, at)| {
+            usize::try_from(at - offset).unwrap_or(usize::MAX)
+        });
         let (piece, later) = rest.split_at(line_end.min(step_begins));
         offset += piece.len() as u64;
         let ended = piece.ends_with(b"\n");
@@ -209,8 +262,13 @@ impl Page {
         let kind = Kind::of_part(step.started_at.is_some(), step.outcome);
         let notes = [
             continued.then(|| "continued".to_owned()),
-            step.started_at.filter(|_| kind != Kind::Running).map(|from| brief(step.ended_at.unwrap_or(now).duration_since(from))),
-            step.status.as_deref().filter(|_| kind.is_bad()).map(|status| clean(status, 120)),
+            step.started_at
+                .filter(|_| kind != Kind::Running)
+                .map(|from| brief(step.ended_at.unwrap_or(now).duration_since(from))),
+            step.status
+                .as_deref()
+                .filter(|_| kind.is_bad())
+                .map(|status| clean(status, 120)),
         ];
         let note = notes.into_iter().flatten().collect::<Vec<_>>().join(" · ");
         let _ = writeln!(
@@ -259,7 +317,10 @@ impl Page {
                 self.out,
                 "<div class=\"{class}\" id=\"L{n}\"><a class=\"n\" href=\"#L{n}\" tabindex=\"-1\" data-n=\"{n}\"></a><span class=\"t\">"
             ),
-            None => write!(self.out, "<div class=\"{class}\"><span class=\"n\"></span><span class=\"t\">"),
+            None => write!(
+                self.out,
+                "<div class=\"{class}\"><span class=\"n\"></span><span class=\"t\">"
+            ),
         };
     }
 

@@ -66,7 +66,10 @@ pub struct View {
 /// `/healthz`; everything else is answered by a page that says so, with status 404. Every answer, that one included, carries a
 /// strict content security policy. A router this one is merged into must not have a fallback of its own.
 pub fn router(view: View) -> Router {
-    let app = App { view, streams: Arc::new(Semaphore::new(MOST_STREAMS)) };
+    let app = App {
+        view,
+        streams: Arc::new(Semaphore::new(MOST_STREAMS)),
+    };
     Router::new()
         .route("/", get(grid))
         .route("/builds/{id}", get(build))
@@ -98,7 +101,9 @@ struct App {
 impl App {
     /// Leave to open a stream.
     fn stream(&self) -> Result<OwnedSemaphorePermit, Fault> {
-        Arc::clone(&self.streams).try_acquire_owned().map_err(|_| Fault::Busy)
+        Arc::clone(&self.streams)
+            .try_acquire_owned()
+            .map_err(|_| Fault::Busy)
     }
 
     fn page(&self, answer: Result<Response, Fault>) -> Response {
@@ -114,7 +119,9 @@ type Asked = Result<Query<Params>, QueryRejection>;
 type Named = Result<Path<String>, PathRejection>;
 
 fn asked(query: Asked) -> Result<Params, Fault> {
-    query.map(|Query(params)| params).map_err(|_| Fault::BadQuery("the query cannot be read".to_owned()))
+    query
+        .map(|Query(params)| params)
+        .map_err(|_| Fault::BadQuery("the query cannot be read".to_owned()))
 }
 
 fn named(path: Named) -> Result<i64, Fault> {
@@ -137,7 +144,9 @@ async fn workers(State(app): State<App>, query: Asked) -> Response {
 }
 
 async fn api_page(State(app): State<App>) -> Response {
-    app.page(base::html(&ApiPage { base: Base::new(&app.view.project, "api", "API") }))
+    app.page(base::html(&ApiPage {
+        base: Base::new(&app.view.project, "api", "API"),
+    }))
 }
 
 async fn api_builds(State(app): State<App>, query: Asked) -> Response {
@@ -148,7 +157,12 @@ async fn api_build(State(app): State<App>, path: Named, query: Asked) -> Respons
     json(async { api::build(&app, named(path)?, &asked(query)?).await }.await)
 }
 
-async fn api_log(State(app): State<App>, path: Named, query: Asked, headers: HeaderMap) -> Response {
+async fn api_log(
+    State(app): State<App>,
+    path: Named,
+    query: Asked,
+    headers: HeaderMap,
+) -> Response {
     json(async { log_stream::log(&app, named(path)?, &asked(query)?, &headers).await }.await)
 }
 
@@ -169,7 +183,14 @@ async fn reverse_json(State(app): State<App>) -> Response {
 }
 
 async fn not_found(State(app): State<App>, uri: Uri) -> Response {
-    refuse(&app, &uri, Fault::NotFound(format!("there is nothing at {}", words::clean(uri.path(), 200))))
+    refuse(
+        &app,
+        &uri,
+        Fault::NotFound(format!(
+            "there is nothing at {}",
+            words::clean(uri.path(), 200)
+        )),
+    )
 }
 
 async fn wrong_method(State(app): State<App>, uri: Uri) -> Response {
@@ -177,7 +198,11 @@ async fn wrong_method(State(app): State<App>, uri: Uri) -> Response {
 }
 
 fn refuse(app: &App, uri: &Uri, fault: Fault) -> Response {
-    if uri.path().starts_with("/api/") { fault.json() } else { fault.page(&app.view.project) }
+    if uri.path().starts_with("/api/") {
+        fault.json()
+    } else {
+        fault.page(&app.view.project)
+    }
 }
 
 #[derive(Debug, Template)]

@@ -19,8 +19,14 @@ impl Params {
         match self.0.keys().find(|key| !known.contains(&key.as_str())) {
             None => Ok(()),
             Some(key) => {
-                let known = if known.is_empty() { "there are none".to_owned() } else { format!("known are {}", known.join(", ")) };
-                Err(Fault::BadQuery(format!("unknown parameter `{key}`; {known}")))
+                let known = if known.is_empty() {
+                    "there are none".to_owned()
+                } else {
+                    format!("known are {}", known.join(", "))
+                };
+                Err(Fault::BadQuery(format!(
+                    "unknown parameter `{key}`; {known}"
+                )))
             }
         }
     }
@@ -29,27 +35,42 @@ impl Params {
     pub(crate) fn with(&self, name: &str, value: i64) -> String {
         let mut changed = self.0.clone();
         changed.insert(name.to_owned(), value.to_string());
-        changed.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect::<Vec<_>>().join("&")
+        changed
+            .iter()
+            .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
+            .collect::<Vec<_>>()
+            .join("&")
     }
 
     /// A text; an empty one counts as left out.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|text| !text.is_empty())
+        self.0
+            .get(name)
+            .map(String::as_str)
+            .filter(|text| !text.is_empty())
     }
 
     /// A whole number from `min` to `max`.
     pub(crate) fn number(&self, name: &str, min: i64, max: i64) -> Result<Option<i64>, Fault> {
-        let Some(text) = self.text(name) else { return Ok(None) };
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
         match text.parse::<i64>() {
             Ok(number) if (min..=max).contains(&number) => Ok(Some(number)),
-            _ if max == i64::MAX => Err(Fault::BadQuery(format!("parameter `{name}` must be a whole number from {min} on"))),
-            _ => Err(Fault::BadQuery(format!("parameter `{name}` must be a whole number from {min} to {max}"))),
+            _ if max == i64::MAX => Err(Fault::BadQuery(format!(
+                "parameter `{name}` must be a whole number from {min} on"
+            ))),
+            _ => Err(Fault::BadQuery(format!(
+                "parameter `{name}` must be a whole number from {min} to {max}"
+            ))),
         }
     }
 
     /// An attempt's number.
     pub(crate) fn attempt(&self) -> Result<Option<u32>, Fault> {
-        Ok(self.number("attempt", 1, i64::from(u32::MAX))?.and_then(|n| u32::try_from(n).ok()))
+        Ok(self
+            .number("attempt", 1, i64::from(u32::MAX))?
+            .and_then(|n| u32::try_from(n).ok()))
     }
 
     /// A byte offset.
@@ -62,7 +83,9 @@ impl Params {
         match self.text(name) {
             None | Some("0" | "false") => Ok(false),
             Some("1" | "true") => Ok(true),
-            Some(_) => Err(Fault::BadQuery(format!("parameter `{name}` must be 0 or 1"))),
+            Some(_) => Err(Fault::BadQuery(format!(
+                "parameter `{name}` must be 0 or 1"
+            ))),
         }
     }
 
@@ -70,8 +93,12 @@ impl Params {
     pub(crate) fn commit(&self) -> Result<Option<String>, Fault> {
         match self.text("commit") {
             None => Ok(None),
-            Some(text) if text.len() <= 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) => Ok(Some(text.to_ascii_lowercase())),
-            Some(_) => Err(Fault::BadQuery("parameter `commit` must be the beginning of a commit hash".to_owned())),
+            Some(text) if text.len() <= 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) => {
+                Ok(Some(text.to_ascii_lowercase()))
+            }
+            Some(_) => Err(Fault::BadQuery(
+                "parameter `commit` must be the beginning of a commit hash".to_owned(),
+            )),
         }
     }
 
@@ -82,14 +109,21 @@ impl Params {
 
     /// A build's outcome.
     pub(crate) fn outcome(&self) -> Result<Option<Outcome>, Fault> {
-        self.word("outcome", "passed, failed, timed_out, infra_failed, canceled or skipped")
+        self.word(
+            "outcome",
+            "passed, failed, timed_out, infra_failed, canceled or skipped",
+        )
     }
 
     fn word<T: DeserializeOwned>(&self, name: &str, known: &str) -> Result<Option<T>, Fault> {
-        let Some(text) = self.text(name) else { return Ok(None) };
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
         match serde_json::from_value(serde_json::Value::String(text.to_owned())) {
             Ok(value) => Ok(Some(value)),
-            Err(_) => Err(Fault::BadQuery(format!("parameter `{name}` must be {known}"))),
+            Err(_) => Err(Fault::BadQuery(format!(
+                "parameter `{name}` must be {known}"
+            ))),
         }
     }
 }

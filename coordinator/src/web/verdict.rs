@@ -19,12 +19,18 @@ pub(crate) struct Sentence(Vec<Piece>);
 
 impl Sentence {
     fn say(mut self, text: impl Into<String>) -> Self {
-        self.0.push(Piece { text: text.into(), name: false });
+        self.0.push(Piece {
+            text: text.into(),
+            name: false,
+        });
         self
     }
 
     fn name(mut self, text: &str) -> Self {
-        self.0.push(Piece { text: clean(text, 80), name: true });
+        self.0.push(Piece {
+            text: clean(text, 80),
+            name: true,
+        });
         self
     }
 
@@ -47,15 +53,25 @@ pub(crate) fn verdict(detail: &BuildDetail, now: Timestamp) -> Sentence {
     let attempt = detail.attempts.last();
     let said = Sentence::default();
     let reason = build.reason.as_deref();
-    let took = |from: Option<Timestamp>| from.map(|from| spoken(build.ended_at.unwrap_or(now).duration_since(from))).unwrap_or_default();
+    let took = |from: Option<Timestamp>| {
+        from.map(|from| spoken(build.ended_at.unwrap_or(now).duration_since(from)))
+            .unwrap_or_default()
+    };
     match Kind::of(build) {
         Kind::Queued | Kind::Never => {
             let waited = took(Some(build.queued_at));
             match attempt {
-                None => said.say("Waiting for a worker of type ").name(&build.host_type).say(format!(", for {waited} so far")),
+                None => said
+                    .say("Waiting for a worker of type ")
+                    .name(&build.host_type)
+                    .say(format!(", for {waited} so far")),
                 Some(lost) => {
                     let reason = lost.reason.as_deref().or(reason);
-                    said.say(format!("Waiting to run again: attempt {} was lost", lost.number)).because(reason)
+                    said.say(format!(
+                        "Waiting to run again: attempt {} was lost",
+                        lost.number
+                    ))
+                    .because(reason)
                 }
             }
         }
@@ -63,7 +79,9 @@ pub(crate) fn verdict(detail: &BuildDetail, now: Timestamp) -> Sentence {
             let said = match attempt.and_then(current_step) {
                 Some(step) => {
                     let so_far = took(step.started_at);
-                    said.say("Running step ").name(&step.name).say(format!(" for {so_far}"))
+                    said.say("Running step ")
+                        .name(&step.name)
+                        .say(format!(" for {so_far}"))
                 }
                 None => said.say(format!("Running for {}", took(build.started_at))),
             };
@@ -71,21 +89,39 @@ pub(crate) fn verdict(detail: &BuildDetail, now: Timestamp) -> Sentence {
                 Some(worker) => said.say(" on ").name(worker),
                 None => said,
             };
-            if build.attempt > 1 { said.say(format!(", attempt {}", build.attempt)) } else { said }
+            if build.attempt > 1 {
+                said.say(format!(", attempt {}", build.attempt))
+            } else {
+                said
+            }
         }
         Kind::Done(Outcome::Passed) => {
-            let said = said.say(if build.started_at.is_some() { format!("Passed in {}", took(build.started_at)) } else { "Passed".into() });
+            let said = said.say(if build.started_at.is_some() {
+                format!("Passed in {}", took(build.started_at))
+            } else {
+                "Passed".into()
+            });
             tries(said, build.attempt, detail.attempts.len())
         }
         Kind::Done(outcome @ (Outcome::Failed | Outcome::TimedOut)) => {
-            let word = if outcome == Outcome::Failed { "Failed" } else { "Timed out" };
+            let word = if outcome == Outcome::Failed {
+                "Failed"
+            } else {
+                "Timed out"
+            };
             let said = match attempt.and_then(failed_step) {
                 Some(step) => {
                     let said = said.say(format!("{word}: step ")).name(&step.name);
-                    let after = step_time(step, now).map(|time| format!(" after {time}")).unwrap_or_default();
+                    let after = step_time(step, now)
+                        .map(|time| format!(" after {time}"))
+                        .unwrap_or_default();
                     match (&step.status, step.outcome) {
-                        (_, Some(Outcome::TimedOut)) => said.say(format!(" passed its time limit and was stopped{after}")),
-                        (Some(status), _) if outcome == Outcome::Failed => said.say(format!(" {}{after}", step_end(status))),
+                        (_, Some(Outcome::TimedOut)) => {
+                            said.say(format!(" passed its time limit and was stopped{after}"))
+                        }
+                        (Some(status), _) if outcome == Outcome::Failed => {
+                            said.say(format!(" {}{after}", step_end(status)))
+                        }
                         _ => said.say(after).because(reason),
                     }
                 }
@@ -95,7 +131,8 @@ pub(crate) fn verdict(detail: &BuildDetail, now: Timestamp) -> Sentence {
         }
         Kind::Done(Outcome::InfraFailed) => {
             let tried = count(detail.attempts.len(), "attempt", "attempts");
-            said.say(format!("The farm could not run it, after {tried}")).because(reason)
+            said.say(format!("The farm could not run it, after {tried}"))
+                .because(reason)
         }
         Kind::Done(Outcome::Canceled) => said.say("Canceled").because(reason),
         Kind::Done(Outcome::Skipped) => said.say("Skipped").because(reason),
@@ -103,19 +140,30 @@ pub(crate) fn verdict(detail: &BuildDetail, now: Timestamp) -> Sentence {
 }
 
 fn tries(said: Sentence, number: u32, of: usize) -> Sentence {
-    if of > 1 { said.say(format!(", attempt {number} of {of}")) } else { said }
+    if of > 1 {
+        said.say(format!(", attempt {number} of {of}"))
+    } else {
+        said
+    }
 }
 
 fn current_step(attempt: &Attempt) -> Option<&Step> {
-    attempt.steps.iter().rfind(|step| step.started_at.is_some() && step.ended_at.is_none())
+    attempt
+        .steps
+        .iter()
+        .rfind(|step| step.started_at.is_some() && step.ended_at.is_none())
 }
 
 fn failed_step(attempt: &Attempt) -> Option<&Step> {
-    attempt.steps.iter().find(|step| Kind::of_part(true, step.outcome).is_bad())
+    attempt
+        .steps
+        .iter()
+        .find(|step| Kind::of_part(true, step.outcome).is_bad())
 }
 
 fn step_time(step: &Step, now: Timestamp) -> Option<String> {
-    step.started_at.map(|from| spoken(step.ended_at.unwrap_or(now).duration_since(from)))
+    step.started_at
+        .map(|from| spoken(step.ended_at.unwrap_or(now).duration_since(from)))
 }
 
 #[cfg(test)]
@@ -151,7 +199,11 @@ mod tests {
         }
     }
 
-    fn attempt(number: u32, outcome: Option<Outcome>, step: (Option<Outcome>, Option<&str>)) -> Attempt {
+    fn attempt(
+        number: u32,
+        outcome: Option<Outcome>,
+        step: (Option<Outcome>, Option<&str>),
+    ) -> Attempt {
         Attempt {
             number,
             worker: "w1".into(),
@@ -173,18 +225,35 @@ mod tests {
     }
 
     fn words(detail: &BuildDetail) -> String {
-        let piece = |piece: &Piece| if piece.name { format!("`{}`", piece.text) } else { piece.text.clone() };
-        verdict(detail, at(40)).pieces().iter().map(piece).collect::<String>().replace('\u{a0}', " ")
+        let piece = |piece: &Piece| {
+            if piece.name {
+                format!("`{}`", piece.text)
+            } else {
+                piece.text.clone()
+            }
+        };
+        verdict(detail, at(40))
+            .pieces()
+            .iter()
+            .map(piece)
+            .collect::<String>()
+            .replace('\u{a0}', " ")
     }
 
     #[test]
     fn waiting() {
         let mut detail = build(BuildState::Queued, None);
-        assert_eq!(words(&detail), "Waiting for a worker of type `linux-amd64`, for 40 s so far");
+        assert_eq!(
+            words(&detail),
+            "Waiting for a worker of type `linux-amd64`, for 40 s so far"
+        );
         let mut lost = attempt(1, Some(Outcome::InfraFailed), (None, None));
         lost.reason = Some("worker w1 went away".into());
         detail.attempts.push(lost);
-        assert_eq!(words(&detail), "Waiting to run again: attempt 1 was lost: worker w1 went away");
+        assert_eq!(
+            words(&detail),
+            "Waiting to run again: attempt 1 was lost: worker w1 went away"
+        );
     }
 
     #[test]
@@ -195,7 +264,10 @@ mod tests {
         detail.build.worker = Some("w1".into());
         detail.build.attempt = 2;
         detail.attempts.push(attempt(2, None, (None, None)));
-        assert_eq!(words(&detail), "Running step `test` for 30 s on `w1`, attempt 2");
+        assert_eq!(
+            words(&detail),
+            "Running step `test` for 30 s on `w1`, attempt 2"
+        );
     }
 
     #[test]
@@ -209,9 +281,18 @@ mod tests {
     fn failed() {
         let mut detail = build(BuildState::Done, Some(Outcome::Failed));
         detail.build.attempt = 2;
-        detail.attempts.push(attempt(1, Some(Outcome::InfraFailed), (None, None)));
-        detail.attempts.push(attempt(2, Some(Outcome::Failed), (Some(Outcome::Failed), Some("exit status 1"))));
-        assert_eq!(words(&detail), "Failed: step `test` exited with status 1 after 12 s, attempt 2 of 2");
+        detail
+            .attempts
+            .push(attempt(1, Some(Outcome::InfraFailed), (None, None)));
+        detail.attempts.push(attempt(
+            2,
+            Some(Outcome::Failed),
+            (Some(Outcome::Failed), Some("exit status 1")),
+        ));
+        assert_eq!(
+            words(&detail),
+            "Failed: step `test` exited with status 1 after 12 s, attempt 2 of 2"
+        );
         detail.attempts.clear();
         detail.build.reason = Some("farm.toml cannot be read".into());
         assert_eq!(words(&detail), "Failed: farm.toml cannot be read");
@@ -220,16 +301,28 @@ mod tests {
     #[test]
     fn timed_out() {
         let mut detail = build(BuildState::Done, Some(Outcome::TimedOut));
-        detail.attempts.push(attempt(1, Some(Outcome::TimedOut), (Some(Outcome::TimedOut), Some("signal: killed"))));
-        assert_eq!(words(&detail), "Timed out: step `test` passed its time limit and was stopped after 12 s");
+        detail.attempts.push(attempt(
+            1,
+            Some(Outcome::TimedOut),
+            (Some(Outcome::TimedOut), Some("signal: killed")),
+        ));
+        assert_eq!(
+            words(&detail),
+            "Timed out: step `test` passed its time limit and was stopped after 12 s"
+        );
     }
 
     #[test]
     fn not_the_commits_fault() {
         let mut detail = build(BuildState::Done, Some(Outcome::InfraFailed));
         detail.build.reason = Some("worker w1 went away".into());
-        detail.attempts.push(attempt(1, Some(Outcome::InfraFailed), (None, None)));
-        assert_eq!(words(&detail), "The farm could not run it, after 1 attempt: worker w1 went away");
+        detail
+            .attempts
+            .push(attempt(1, Some(Outcome::InfraFailed), (None, None)));
+        assert_eq!(
+            words(&detail),
+            "The farm could not run it, after 1 attempt: worker w1 went away"
+        );
         detail.build.outcome = Some(Outcome::Skipped);
         assert_eq!(words(&detail), "Skipped: worker w1 went away");
     }

@@ -29,13 +29,18 @@ fn spell(duration: SignedDuration, [s, m, h, d]: [&str; 4]) -> String {
 }
 
 fn pair(big: i128, big_unit: &str, small: i128, small_unit: &str) -> String {
-    if small == 0 { format!("{big}{big_unit}") } else { format!("{big}{big_unit} {small}{small_unit}") }
+    if small == 0 {
+        format!("{big}{big_unit}")
+    } else {
+        format!("{big}{big_unit} {small}{small_unit}")
+    }
 }
 
 /// How long ago something was: `just now`, `5 min ago`, `3 days ago`.
 pub(crate) fn age(then: Timestamp, now: Timestamp) -> String {
     let secs = now.duration_since(then).as_secs();
-    let count = |n: i64, one: &str, many: &str| format!("{n}\u{a0}{} ago", if n == 1 { one } else { many });
+    let count =
+        |n: i64, one: &str, many: &str| format!("{n}\u{a0}{} ago", if n == 1 { one } else { many });
     match secs {
         ..10 => "just now".to_owned(),
         10..60 => count(secs, "s", "s"),
@@ -79,7 +84,13 @@ pub(crate) fn moment(at: Timestamp) -> String {
 /// One line of foreign text, fit for a page: at most `max` characters, nothing in it that is invisible or changes the order of
 /// what stands beside it.
 pub(crate) fn clean(text: &str, max: usize) -> String {
-    let shown = |c: char| if c.is_control() || reorders(c) { '\u{fffd}' } else { c };
+    let shown = |c: char| {
+        if c.is_control() || reorders(c) {
+            '\u{fffd}'
+        } else {
+            c
+        }
+    };
     let mut chars = text.trim().chars();
     let mut out: String = chars.by_ref().take(max).map(shown).collect();
     if chars.next().is_some() {
@@ -167,7 +178,10 @@ impl Kind {
 
     /// Whether it is a result that speaks against the commit or the farm.
     pub(crate) fn is_bad(self) -> bool {
-        matches!(self, Self::Done(Outcome::Failed | Outcome::TimedOut | Outcome::InfraFailed))
+        matches!(
+            self,
+            Self::Done(Outcome::Failed | Outcome::TimedOut | Outcome::InfraFailed)
+        )
     }
 }
 
@@ -224,9 +238,16 @@ mod tests {
             (-5_000, "0s"),
         ];
         for (millis, words) in table {
-            assert_eq!(brief(SignedDuration::from_millis(millis)), words, "{millis}");
+            assert_eq!(
+                brief(SignedDuration::from_millis(millis)),
+                words,
+                "{millis}"
+            );
         }
-        assert_eq!(spoken(SignedDuration::from_secs(72)), "1\u{a0}min 12\u{a0}s");
+        assert_eq!(
+            spoken(SignedDuration::from_secs(72)),
+            "1\u{a0}min 12\u{a0}s"
+        );
     }
 
     #[test]
@@ -252,8 +273,14 @@ mod tests {
 
     #[test]
     fn sizes() {
-        let table =
-            [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (262_144, "256 KiB"), (3_565_158, "3.4 MiB"), (u64::MAX, "1677721 TiB")];
+        let table = [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (262_144, "256 KiB"),
+            (3_565_158, "3.4 MiB"),
+            (u64::MAX, "1677721 TiB"),
+        ];
         for (bytes, words) in table {
             assert_eq!(size(bytes).replace('\u{a0}', " "), words, "{bytes}");
         }
@@ -281,7 +308,8 @@ mod tests {
             Kind::Done(Outcome::Skipped),
         ];
         for tell in [Kind::class, Kind::glyph, Kind::word] {
-            let distinct: std::collections::BTreeSet<&str> = all.iter().map(|&kind| tell(kind)).collect();
+            let distinct: std::collections::BTreeSet<&str> =
+                all.iter().map(|&kind| tell(kind)).collect();
             assert_eq!(distinct.len(), all.len());
         }
     }

@@ -26,7 +26,11 @@ pub(crate) fn page(app: &App, params: &Params) -> Result<Response, Fault> {
         return html(&live);
     }
     let base = Base::new(&app.view.project, "workers", "Workers");
-    html(&WorkersPage { base, live, join_hint: app.view.join_hint.clone() })
+    html(&WorkersPage {
+        base,
+        live,
+        join_hint: app.view.join_hint.clone(),
+    })
 }
 
 #[derive(Debug, Template)]
@@ -75,8 +79,14 @@ struct Time {
 impl Live {
     fn new(view: &View, now: Timestamp) -> Self {
         let workers = workers(view);
-        let connected = workers.iter().filter(|worker| worker.state != WorkerState::Lost).count();
-        let groups = workers.chunk_by(|a, b| a.host_type == b.host_type).map(|chunk| Group::new(chunk, now)).collect();
+        let connected = workers
+            .iter()
+            .filter(|worker| worker.state != WorkerState::Lost)
+            .count();
+        let groups = workers
+            .chunk_by(|a, b| a.host_type == b.host_type)
+            .map(|chunk| Group::new(chunk, now))
+            .collect();
         let headline = match connected {
             0 => "No workers are connected".to_owned(),
             1 => "1 worker is connected".to_owned(),
@@ -88,13 +98,35 @@ impl Live {
 
 impl Group {
     fn new(workers: &[Worker], now: Timestamp) -> Self {
-        let states = [WorkerState::Busy, WorkerState::Idle, WorkerState::Cleaning, WorkerState::Lost];
-        let counts = states.map(|state| (state, workers.iter().filter(|worker| worker.state == state).count()));
+        let states = [
+            WorkerState::Busy,
+            WorkerState::Idle,
+            WorkerState::Cleaning,
+            WorkerState::Lost,
+        ];
+        let counts = states.map(|state| {
+            (
+                state,
+                workers
+                    .iter()
+                    .filter(|worker| worker.state == state)
+                    .count(),
+            )
+        });
         let present = counts.iter().filter(|(_, n)| *n > 0);
-        let said: Vec<String> = present.map(|(state, n)| format!("{n} {}", worker_state(*state))).collect();
+        let said: Vec<String> = present
+            .map(|(state, n)| format!("{n} {}", worker_state(*state)))
+            .collect();
         Self {
-            host_type: workers.first().map(|worker| clean(&worker.host_type, 60)).unwrap_or_default(),
-            summary: format!("{}: {}", count(workers.len(), "worker", "workers"), said.join(", ")),
+            host_type: workers
+                .first()
+                .map(|worker| clean(&worker.host_type, 60))
+                .unwrap_or_default(),
+            summary: format!(
+                "{}: {}",
+                count(workers.len(), "worker", "workers"),
+                said.join(", ")
+            ),
             rows: workers.iter().map(|worker| Row::new(worker, now)).collect(),
         }
     }
@@ -102,7 +134,11 @@ impl Group {
 
 impl Row {
     fn new(worker: &Worker, now: Timestamp) -> Self {
-        let time = |at| Time { at, age: age(at, now), moment: moment(at) };
+        let time = |at| Time {
+            at,
+            age: age(at, now),
+            moment: moment(at),
+        };
         Self {
             name: clean(&worker.name, 80),
             hostname: (worker.hostname != worker.name).then(|| clean(&worker.hostname, 80)),

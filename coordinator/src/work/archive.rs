@@ -29,7 +29,11 @@ pub(super) struct ArchiveCache {
 impl ArchiveCache {
     pub(super) async fn open(dir: &Path, budget: u64) -> Result<Self, SourceError> {
         tokio::fs::create_dir_all(dir).await?;
-        Ok(Self { dir: dir.to_owned(), budget, flights: Group::new() })
+        Ok(Self {
+            dir: dir.to_owned(),
+            budget,
+            flights: Group::new(),
+        })
     }
 
     /// The packed tree of `commit`, packing it if need be.
@@ -38,7 +42,12 @@ impl ArchiveCache {
         if commit.is_empty() || !commit.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(SourceError::Unexpected(format!("commit {commit:?}")));
         }
-        let (mirror, dir, budget, hash) = (mirror.to_owned(), self.dir.clone(), self.budget, commit.to_owned());
+        let (mirror, dir, budget, hash) = (
+            mirror.to_owned(),
+            self.dir.clone(),
+            self.budget,
+            commit.to_owned(),
+        );
         let flight = self.flights.run(commit.to_owned(), move || async move {
             spawn_blocking(move || find_or_pack(&mirror, &dir, budget, &hash))
                 .await
@@ -52,12 +61,20 @@ impl ArchiveCache {
     }
 }
 
-fn find_or_pack(mirror: &Path, dir: &Path, budget: u64, commit: &str) -> Result<Archive, SourceError> {
+fn find_or_pack(
+    mirror: &Path,
+    dir: &Path,
+    budget: u64,
+    commit: &str,
+) -> Result<Archive, SourceError> {
     let path = dir.join(format!("{commit}.tar.gz"));
     match File::options().append(true).open(&path) {
         Ok(file) => {
             file.set_modified(SystemTime::now())?;
-            Ok(Archive { bytes: file.metadata()?.len(), path })
+            Ok(Archive {
+                bytes: file.metadata()?.len(),
+                path,
+            })
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             make_room(dir, budget)?;
@@ -74,17 +91,25 @@ fn pack(mirror: &Path, commit: &str, path: PathBuf) -> Result<Archive, SourceErr
         .stderr(Stdio::null())
         .spawn()
         .map_err(SourceError::NoGit)?;
-    let mut tar = child.stdout.take().ok_or_else(|| io::Error::other("git has no output"))?;
+    let mut tar = child
+        .stdout
+        .take()
+        .ok_or_else(|| io::Error::other("git has no output"))?;
     let partial = path.with_extension("partial");
     // Level 1: the archive crosses one network once; packing it must not take longer than that.
-    let mut gzip = pargzip::Builder::new().level(1).build(File::create(&partial)?);
+    let mut gzip = pargzip::Builder::new()
+        .level(1)
+        .build(File::create(&partial)?);
     let copied = io::copy(&mut tar, &mut gzip);
     drop(tar);
     let status = child.wait()?;
     copied?;
     let file = gzip.finish()?;
     if !status.success() {
-        return Err(SourceError::Git { command: "archive".to_owned(), stderr: format!("{commit}: {status}") });
+        return Err(SourceError::Git {
+            command: "archive".to_owned(),
+            stderr: format!("{commit}: {status}"),
+        });
     }
     let bytes = file.metadata()?.len();
     fs::rename(partial, &path)?;

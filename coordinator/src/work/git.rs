@@ -69,7 +69,8 @@ impl GitSource {
             url: config.url,
             recent: config.recent,
             interval: config.poll.unwrap_or_else(|| wanted.project().poll),
-            archives: ArchiveCache::open(&config.cache_dir.join("trees"), config.archive_budget).await?,
+            archives: ArchiveCache::open(&config.cache_dir.join("trees"), config.archive_budget)
+                .await?,
             wanted,
             mirror,
         })
@@ -77,11 +78,24 @@ impl GitSource {
 
     /// Branch tips of the repository, and the name of its default branch.
     async fn tips(&self) -> Result<Tips, SourceError> {
-        let listing = git(&self.mirror, ["ls-remote", "--symref", "--", &self.url, "HEAD", "refs/heads/*"]).await?;
+        let listing = git(
+            &self.mirror,
+            [
+                "ls-remote",
+                "--symref",
+                "--",
+                &self.url,
+                "HEAD",
+                "refs/heads/*",
+            ],
+        )
+        .await?;
         let mut tips = Tips::default();
         let mut head = None;
         for line in String::from_utf8_lossy(&listing).lines() {
-            let Some((left, name)) = line.split_once('\t') else { continue };
+            let Some((left, name)) = line.split_once('\t') else {
+                continue;
+            };
             match (left.strip_prefix("ref: refs/heads/"), name) {
                 (Some(branch), "HEAD") => tips.default = Some(branch.to_owned()),
                 (None, "HEAD") => head = Some(left.to_owned()),
@@ -101,13 +115,26 @@ impl GitSource {
     }
 
     /// Commits of `branch` that are new since `old`, oldest first.
-    async fn new_commits(&self, branch: &str, tip: &str, since: Since<'_>) -> Result<Vec<NewCommit>, SourceError> {
+    async fn new_commits(
+        &self,
+        branch: &str,
+        tip: &str,
+        since: Since<'_>,
+    ) -> Result<Vec<NewCommit>, SourceError> {
         let format = "--format=%H%x1f%an%x1f%ct%x1f%s";
         let mut args = vec!["log".to_owned(), format.to_owned()];
         match since {
-            Since::Recent(n) => args.extend([format!("--max-count={n}"), "--first-parent".to_owned(), tip.to_owned()]),
+            Since::Recent(n) => args.extend([
+                format!("--max-count={n}"),
+                "--first-parent".to_owned(),
+                tip.to_owned(),
+            ]),
             Since::Tips(old) => {
-                args.extend([format!("--max-count={MAX_NEW_COMMITS}"), tip.to_owned(), "--not".to_owned()]);
+                args.extend([
+                    format!("--max-count={MAX_NEW_COMMITS}"),
+                    tip.to_owned(),
+                    "--not".to_owned(),
+                ]);
                 args.extend(old.branches.values().cloned());
             }
         }
@@ -125,14 +152,27 @@ impl GitSource {
             let [hash, author, seconds, subject] = fields[..] else {
                 return Err(SourceError::Unexpected(line.chars().take(200).collect()));
             };
-            let committed_at = seconds.parse().ok().and_then(|s| Timestamp::from_second(s).ok());
+            let committed_at = seconds
+                .parse()
+                .ok()
+                .and_then(|s| Timestamp::from_second(s).ok());
             commits.push(NewCommit {
                 hash: hash.to_owned(),
                 subject: subject.to_owned(),
                 author: author.to_owned(),
-                committed_at: committed_at.ok_or_else(|| SourceError::Unexpected(format!("time {seconds:?}")))?,
+                committed_at: committed_at
+                    .ok_or_else(|| SourceError::Unexpected(format!("time {seconds:?}")))?,
                 branch: branch.to_owned(),
-                builds: self.wanted.builds(&Tree { mirror: &self.mirror, commit: hash }, branch).await?,
+                builds: self
+                    .wanted
+                    .builds(
+                        &Tree {
+                            mirror: &self.mirror,
+                            commit: hash,
+                        },
+                        branch,
+                    )
+                    .await?,
             });
         }
         commits.reverse();
@@ -153,15 +193,31 @@ impl WorkSource for GitSource {
     async fn poll(&self, cursor: Option<&str>) -> Result<Option<NewWork>, SourceError> {
         let tips = self.tips().await?;
         let old: Option<Tips> = cursor.and_then(|c| serde_json::from_str(c).ok());
-        if old.as_ref().is_some_and(|old| old.branches == tips.branches) {
+        if old
+            .as_ref()
+            .is_some_and(|old| old.branches == tips.branches)
+        {
             return Ok(None);
         }
-        let cursor = serde_json::to_string(&tips).map_err(|e| SourceError::Unexpected(e.to_string()))?;
-        let mut work = NewWork { source: self.name.clone(), cursor, commits: Vec::new() };
+        let cursor =
+            serde_json::to_string(&tips).map_err(|e| SourceError::Unexpected(e.to_string()))?;
+        let mut work = NewWork {
+            source: self.name.clone(),
+            cursor,
+            commits: Vec::new(),
+        };
         if tips.branches.is_empty() {
             return Ok(Some(work));
         }
-        let mut fetch = vec!["fetch", "--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--", &self.url];
+        let mut fetch = vec![
+            "fetch",
+            "--quiet",
+            "--prune",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--",
+            &self.url,
+        ];
         fetch.push("+refs/heads/*:refs/heads/*");
         if tips.branches.contains_key("HEAD") {
             fetch.push("+HEAD:refs/farm/head");
@@ -174,7 +230,9 @@ impl WorkSource for GitSource {
         branches.sort_by_key(|(branch, _)| is_default(branch));
         for (branch, tip) in branches {
             let since = match &old {
-                None if is_default(branch) => Since::Recent(self.recent.unwrap_or(self.wanted.project().recent)),
+                None if is_default(branch) => {
+                    Since::Recent(self.recent.unwrap_or(self.wanted.project().recent))
+                }
                 None => continue,
                 Some(old) if old.branches.get(branch) == Some(tip) => continue,
                 Some(old) => Since::Tips(old),
@@ -218,7 +276,11 @@ impl Tree<'_> {
     /// Names at the root.
     pub(super) async fn root_names(&self) -> Result<Vec<String>, SourceError> {
         let listing = git(self.mirror, ["ls-tree", "--name-only", "-z", self.commit]).await?;
-        Ok(listing.split(|&b| b == 0).filter(|n| !n.is_empty()).map(|n| String::from_utf8_lossy(n).into_owned()).collect())
+        Ok(listing
+            .split(|&b| b == 0)
+            .filter(|n| !n.is_empty())
+            .map(|n| String::from_utf8_lossy(n).into_owned())
+            .collect())
     }
 
     /// A file's content; `None` if there is no such file.
@@ -233,9 +295,26 @@ impl Tree<'_> {
 
     /// Files that the commit changed, compared with its first parent.
     pub(super) async fn changed_paths(&self) -> Result<Vec<String>, SourceError> {
-        let listing =
-            git(self.mirror, ["diff-tree", "--root", "-r", "-z", "-m", "--first-parent", "--no-commit-id", "--name-only", self.commit]);
-        Ok(listing.await?.split(|&b| b == 0).filter(|n| !n.is_empty()).map(|n| String::from_utf8_lossy(n).into_owned()).collect())
+        let listing = git(
+            self.mirror,
+            [
+                "diff-tree",
+                "--root",
+                "-r",
+                "-z",
+                "-m",
+                "--first-parent",
+                "--no-commit-id",
+                "--name-only",
+                self.commit,
+            ],
+        );
+        Ok(listing
+            .await?
+            .split(|&b| b == 0)
+            .filter(|n| !n.is_empty())
+            .map(|n| String::from_utf8_lossy(n).into_owned())
+            .collect())
     }
 }
 
@@ -247,8 +326,17 @@ where
 {
     let mut command = std::process::Command::new("git");
     command.current_dir(dir).args(args).stdin(Stdio::null());
-    command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").env("GIT_DIR", dir);
-    for variable in ["GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX"] {
+    command
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("LC_ALL", "C")
+        .env("GIT_DIR", dir);
+    for variable in [
+        "GIT_WORK_TREE",
+        "GIT_INDEX_FILE",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_COMMON_DIR",
+        "GIT_PREFIX",
+    ] {
         command.env_remove(variable);
     }
     command
@@ -261,7 +349,12 @@ where
     S: AsRef<OsStr>,
 {
     let command = command(dir, args);
-    let name = command.get_args().next().unwrap_or_default().to_string_lossy().into_owned();
+    let name = command
+        .get_args()
+        .next()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     let mut child = Command::from(command)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -289,17 +382,32 @@ where
         Ok::<_, std::io::Error>(())
     };
     match tokio::time::timeout(GIT_TIMEOUT, run).await {
-        Err(_) => return Err(SourceError::TimedOut { command: name, seconds: GIT_TIMEOUT.as_secs() }),
+        Err(_) => {
+            return Err(SourceError::TimedOut {
+                command: name,
+                seconds: GIT_TIMEOUT.as_secs(),
+            });
+        }
         Ok(result) => result?,
     }
     if stdout.len() as u64 > GIT_OUTPUT {
-        return Err(SourceError::TooMuch { command: name, limit: GIT_OUTPUT });
+        return Err(SourceError::TooMuch {
+            command: name,
+            limit: GIT_OUTPUT,
+        });
     }
     let status = child.wait().await?;
     if !status.success() {
         let text = String::from_utf8_lossy(&stderr);
         let stderr: String = text.trim().chars().take(2_000).collect();
-        return Err(SourceError::Git { command: name, stderr: if stderr.is_empty() { status.to_string() } else { stderr } });
+        return Err(SourceError::Git {
+            command: name,
+            stderr: if stderr.is_empty() {
+                status.to_string()
+            } else {
+                stderr
+            },
+        });
     }
     Ok(stdout)
 }

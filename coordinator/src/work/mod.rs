@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use crate::store::NewWork;
 
 pub use git::{GitConfig, GitSource};
-pub use wanted::{ConfigFrom, CONFIG_BUILDER};
+pub use wanted::{CONFIG_BUILDER, ConfigFrom};
 
 /// A source of commits to build, and of their trees.
 ///

@@ -49,7 +49,11 @@ impl Wanted {
 
     /// The builds that a commit on `branch` wants. A commit whose configuration is wrong wants one build, which has failed
     /// already and says why: a mistake is shown, not swallowed.
-    pub(super) async fn builds(&self, tree: &Tree<'_>, branch: &str) -> Result<Vec<NewBuild>, SourceError> {
+    pub(super) async fn builds(
+        &self,
+        tree: &Tree<'_>,
+        branch: &str,
+    ) -> Result<Vec<NewBuild>, SourceError> {
         let farm = match self.farm(tree).await? {
             Ok(farm) => farm,
             Err((outcome, reason)) => {
@@ -63,7 +67,11 @@ impl Wanted {
         if !farm.builds_branch(branch) {
             return Ok(Vec::new());
         }
-        let paths = if farm.policies.iter().any(|p| !p.paths.is_empty()) { tree.changed_paths().await? } else { Vec::new() };
+        let paths = if farm.policies.iter().any(|p| !p.paths.is_empty()) {
+            tree.changed_paths().await?
+        } else {
+            Vec::new()
+        };
         let builds = farm.builders.iter().map(|builder| NewBuild {
             builder: builder.name.clone(),
             host_type: builder.host.clone(),
@@ -89,12 +97,20 @@ impl Wanted {
         }
         let names = tree.root_names().await?;
         let mut files = BTreeMap::new();
-        for name in names.iter().filter(|name| DETECT_READS.contains(&name.as_str())) {
+        for name in names
+            .iter()
+            .filter(|name| DETECT_READS.contains(&name.as_str()))
+        {
             if let Some(content) = tree.file(name).await? {
-                files.insert(name.as_str(), String::from_utf8_lossy(&content).into_owned());
+                files.insert(
+                    name.as_str(),
+                    String::from_utf8_lossy(&content).into_owned(),
+                );
             }
         }
         let detected = detect::detect(&names, |name| files.get(name).cloned());
-        Ok(detected.map(|d| d.farm).map_err(|nothing| (Outcome::Skipped, nothing.to_string())))
+        Ok(detected
+            .map(|d| d.farm)
+            .map_err(|nothing| (Outcome::Skipped, nothing.to_string())))
     }
 }

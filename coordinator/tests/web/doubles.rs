@@ -8,10 +8,13 @@ use buildfarm_coordinator::Event;
 use buildfarm_coordinator::logs::{LogError, LogReader, LogStore, LogWriter, SealedLog};
 use buildfarm_coordinator::pool::{Lease, LeaseError, Offer, Pool};
 use buildfarm_coordinator::store::{
-    AttemptEnd, AttemptId, BuildQuery, CommitRow, NewWork, QueuedBuild, Store, StoreError, WorkerKey,
+    AttemptEnd, AttemptId, BuildQuery, CommitRow, NewWork, QueuedBuild, Store, StoreError,
+    WorkerKey,
 };
 use buildfarm_coordinator::web::View;
-use buildfarm_dashboard::record::{Attempt, Build, BuildDetail, BuildState, Outcome, Step, Worker, WorkerState};
+use buildfarm_dashboard::record::{
+    Attempt, Build, BuildDetail, BuildState, Outcome, Step, Worker, WorkerState,
+};
 use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::{broadcast, watch};
@@ -22,15 +25,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The farm and the handles that make things happen in it.
 #[derive(Debug, Clone)]
-pub struct FakeFarm {
-    pub store: Arc<FakeStore>,
-    pub logs: Arc<FakeLogs>,
-    pub pool: Arc<FakePool>,
-    pub events: broadcast::Sender<Event>,
+pub(crate) struct FakeFarm {
+    pub(crate) store: Arc<FakeStore>,
+    pub(crate) logs: Arc<FakeLogs>,
+    pub(crate) pool: Arc<FakePool>,
+    pub(crate) events: broadcast::Sender<Event>,
 }
 
 impl FakeFarm {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             store: Arc::default(),
             logs: Arc::default(),
@@ -39,7 +42,7 @@ impl FakeFarm {
         }
     }
 
-    pub fn view(&self) -> View {
+    pub(crate) fn view(&self) -> View {
         View {
             project: "demo".to_owned(),
             store: Arc::clone(&self.store) as _,
@@ -51,8 +54,16 @@ impl FakeFarm {
     }
 
     /// A commit with a waiting build for each builder; returns the numbers of the builds.
-    pub fn commit(&self, commit: FakeCommit<'_>, builders: &[&str], at: Timestamp) -> Vec<i64> {
-        let builds: Vec<Build> = builders.iter().map(|builder| self.store.add_build(&commit, builder, at)).collect();
+    pub(crate) fn commit(
+        &self,
+        commit: FakeCommit<'_>,
+        builders: &[&str],
+        at: Timestamp,
+    ) -> Vec<i64> {
+        let builds: Vec<Build> = builders
+            .iter()
+            .map(|builder| self.store.add_build(&commit, builder, at))
+            .collect();
         let ids = builds.iter().map(|build| build.id).collect();
         self.store.add_commit(&commit, at, &builds);
         let _ = self.events.send(Event::Queued(builds));
@@ -60,7 +71,13 @@ impl FakeFarm {
     }
 
     /// Starts the next attempt at a build.
-    pub fn start(&self, build: i64, worker: &str, steps: &[&str], at: Timestamp) -> AttemptId {
+    pub(crate) fn start(
+        &self,
+        build: i64,
+        worker: &str,
+        steps: &[&str],
+        at: Timestamp,
+    ) -> AttemptId {
         let steps = steps.iter().map(|&name| Step {
             name: name.to_owned(),
             started_at: None,
@@ -95,22 +112,41 @@ impl FakeFarm {
         id
     }
 
-    pub fn begin_step(&self, id: AttemptId, step: usize, at: Timestamp) {
+    pub(crate) fn begin_step(&self, id: AttemptId, step: usize, at: Timestamp) {
         let offset = self.logs.len(id);
         let mut name = String::new();
         self.store.change(id.build, |detail| {
-            if let Some(step) = detail.attempts.last_mut().and_then(|attempt| attempt.steps.get_mut(step)) {
+            if let Some(step) = detail
+                .attempts
+                .last_mut()
+                .and_then(|attempt| attempt.steps.get_mut(step))
+            {
                 step.started_at = Some(at);
                 step.log_offset = Some(offset);
                 name.clone_from(&step.name);
             }
         });
-        let _ = self.events.send(Event::StepStarted { attempt: id, step, name });
+        let _ = self.events.send(Event::StepStarted {
+            attempt: id,
+            step,
+            name,
+        });
     }
 
-    pub fn end_step(&self, id: AttemptId, step: usize, outcome: Outcome, status: &str, at: Timestamp) {
+    pub(crate) fn end_step(
+        &self,
+        id: AttemptId,
+        step: usize,
+        outcome: Outcome,
+        status: &str,
+        at: Timestamp,
+    ) {
         self.store.change(id.build, |detail| {
-            if let Some(step) = detail.attempts.last_mut().and_then(|attempt| attempt.steps.get_mut(step)) {
+            if let Some(step) = detail
+                .attempts
+                .last_mut()
+                .and_then(|attempt| attempt.steps.get_mut(step))
+            {
                 step.ended_at = Some(at);
                 step.outcome = Some(outcome);
                 step.status = Some(status.to_owned());
@@ -119,7 +155,14 @@ impl FakeFarm {
     }
 
     /// Ends the attempt; `last` says whether the build is over with it.
-    pub fn finish(&self, id: AttemptId, outcome: Outcome, reason: &str, last: bool, at: Timestamp) {
+    pub(crate) fn finish(
+        &self,
+        id: AttemptId,
+        outcome: Outcome,
+        reason: &str,
+        last: bool,
+        at: Timestamp,
+    ) {
         self.logs.seal(id);
         let bytes = self.logs.len(id);
         let mut worker = String::new();
@@ -143,23 +186,30 @@ impl FakeFarm {
             }
         });
         self.pool.set_build(&worker, None, at);
-        let event = if last { Event::Finished(build) } else { Event::Retrying { build, reason: reason.to_owned() } };
+        let event = if last {
+            Event::Finished(build)
+        } else {
+            Event::Retrying {
+                build,
+                reason: reason.to_owned(),
+            }
+        };
         let _ = self.events.send(event);
     }
 }
 
 /// What is to be known of a commit.
 #[derive(Debug, Clone, Copy)]
-pub struct FakeCommit<'a> {
-    pub hash: &'a str,
-    pub subject: &'a str,
-    pub author: &'a str,
-    pub branch: &'a str,
+pub(crate) struct FakeCommit<'a> {
+    pub(crate) hash: &'a str,
+    pub(crate) subject: &'a str,
+    pub(crate) author: &'a str,
+    pub(crate) branch: &'a str,
 }
 
 /// Builds and commits.
 #[derive(Debug, Default)]
-pub struct FakeStore {
+pub(crate) struct FakeStore {
     state: Mutex<StoreState>,
 }
 
@@ -173,18 +223,21 @@ struct StoreState {
 
 impl FakeStore {
     /// From now on every read fails.
-    pub fn break_down(&self) {
+    pub(crate) fn break_down(&self) {
         lock(&self.state).broken = true;
     }
 
-    pub fn build_now(&self, id: i64) -> Option<BuildDetail> {
+    pub(crate) fn build_now(&self, id: i64) -> Option<BuildDetail> {
         lock(&self.state).builds.get(&id).cloned()
     }
 
     /// Changes a build as the tests please.
-    pub fn change(&self, id: i64, change: impl FnOnce(&mut BuildDetail)) -> Build {
+    pub(crate) fn change(&self, id: i64, change: impl FnOnce(&mut BuildDetail)) -> Build {
         let mut state = lock(&self.state);
-        let detail = state.builds.get_mut(&id).expect("tests change builds that exist");
+        let detail = state
+            .builds
+            .get_mut(&id)
+            .expect("tests change builds that exist");
         change(detail);
         detail.build.clone()
     }
@@ -209,7 +262,13 @@ impl FakeStore {
             started_at: None,
             ended_at: None,
         };
-        state.builds.insert(id, BuildDetail { build: build.clone(), attempts: Vec::new() });
+        state.builds.insert(
+            id,
+            BuildDetail {
+                build: build.clone(),
+                attempts: Vec::new(),
+            },
+        );
         build
     }
 
@@ -224,12 +283,18 @@ impl FakeStore {
             branch: commit.branch.to_owned(),
             builds: Vec::new(),
         };
-        state.commits.push((row, builds.iter().map(|build| build.id).collect()));
+        state
+            .commits
+            .push((row, builds.iter().map(|build| build.id).collect()));
     }
 
     fn read(&self) -> Result<MutexGuard<'_, StoreState>, StoreError> {
         let state = lock(&self.state);
-        if state.broken { Err(StoreError::Damaged("secret detail".to_owned())) } else { Ok(state) }
+        if state.broken {
+            Err(StoreError::Damaged("secret detail".to_owned()))
+        } else {
+            Ok(state)
+        }
     }
 }
 
@@ -255,19 +320,43 @@ impl Store for FakeStore {
         not_here()
     }
 
-    async fn begin_attempt(&self, _: i64, _: &str, _: &[String], _: Timestamp) -> Result<u32, StoreError> {
+    async fn begin_attempt(
+        &self,
+        _: i64,
+        _: &str,
+        _: &[String],
+        _: Timestamp,
+    ) -> Result<u32, StoreError> {
         not_here()
     }
 
-    async fn begin_step(&self, _: AttemptId, _: usize, _: u64, _: Timestamp) -> Result<(), StoreError> {
+    async fn begin_step(
+        &self,
+        _: AttemptId,
+        _: usize,
+        _: u64,
+        _: Timestamp,
+    ) -> Result<(), StoreError> {
         not_here()
     }
 
-    async fn end_step(&self, _: AttemptId, _: usize, _: Outcome, _: &str, _: Timestamp) -> Result<(), StoreError> {
+    async fn end_step(
+        &self,
+        _: AttemptId,
+        _: usize,
+        _: Outcome,
+        _: &str,
+        _: Timestamp,
+    ) -> Result<(), StoreError> {
         not_here()
     }
 
-    async fn end_attempt(&self, _: AttemptId, _: &AttemptEnd, _: Timestamp) -> Result<(), StoreError> {
+    async fn end_attempt(
+        &self,
+        _: AttemptId,
+        _: &AttemptEnd,
+        _: Timestamp,
+    ) -> Result<(), StoreError> {
         not_here()
     }
 
@@ -277,26 +366,52 @@ impl Store for FakeStore {
 
     async fn grid(&self, limit: u32, before: Option<i64>) -> Result<Vec<CommitRow>, StoreError> {
         let state = self.read()?;
-        let older = state.commits.iter().rev().filter(|(row, _)| before.is_none_or(|before| row.seq < before));
+        let older = state
+            .commits
+            .iter()
+            .rev()
+            .filter(|(row, _)| before.is_none_or(|before| row.seq < before));
         let filled = older.take(limit as usize).map(|(row, ids)| {
-            let builds = ids.iter().filter_map(|id| Some(state.builds.get(id)?.build.clone())).collect();
-            CommitRow { builds, ..row.clone() }
+            let builds = ids
+                .iter()
+                .filter_map(|id| Some(state.builds.get(id)?.build.clone()))
+                .collect();
+            CommitRow {
+                builds,
+                ..row.clone()
+            }
         });
         Ok(filled.collect())
     }
 
     async fn builds(&self, query: &BuildQuery) -> Result<Vec<Build>, StoreError> {
         let state = self.read()?;
-        let limit = if query.limit == 0 { 200 } else { query.limit.min(1_000) };
+        let limit = if query.limit == 0 {
+            200
+        } else {
+            query.limit.min(1_000)
+        };
         let wanted = |build: &&Build| {
-            query.builder.as_ref().is_none_or(|builder| *builder == build.builder)
-                && query.commit.as_ref().is_none_or(|commit| build.commit.starts_with(commit))
+            query
+                .builder
+                .as_ref()
+                .is_none_or(|builder| *builder == build.builder)
+                && query
+                    .commit
+                    .as_ref()
+                    .is_none_or(|commit| build.commit.starts_with(commit))
                 && query.state.is_none_or(|state| state == build.state)
-                && query.outcome.is_none_or(|outcome| Some(outcome) == build.outcome)
+                && query
+                    .outcome
+                    .is_none_or(|outcome| Some(outcome) == build.outcome)
                 && query.before.is_none_or(|before| build.id < before)
         };
         let newest_first = state.builds.values().rev().map(|detail| &detail.build);
-        Ok(newest_first.filter(wanted).take(limit as usize).cloned().collect())
+        Ok(newest_first
+            .filter(wanted)
+            .take(limit as usize)
+            .cloned()
+            .collect())
     }
 
     async fn build(&self, id: i64) -> Result<Option<BuildDetail>, StoreError> {
@@ -314,7 +429,7 @@ impl Store for FakeStore {
 
 /// Logs that grow when told to.
 #[derive(Debug, Default)]
-pub struct FakeLogs {
+pub(crate) struct FakeLogs {
     logs: Mutex<HashMap<AttemptId, watch::Sender<LogState>>>,
 }
 
@@ -333,46 +448,54 @@ enum LogEnd {
 }
 
 impl FakeLogs {
-    pub fn begin(&self, id: AttemptId) {
+    pub(crate) fn begin(&self, id: AttemptId) {
         lock(&self.logs).insert(id, watch::Sender::new(LogState::default()));
     }
 
-    pub fn append(&self, id: AttemptId, bytes: impl AsRef<[u8]>) {
+    pub(crate) fn append(&self, id: AttemptId, bytes: impl AsRef<[u8]>) {
         self.with(id, |log| log.bytes.extend_from_slice(bytes.as_ref()));
     }
 
-    pub fn seal(&self, id: AttemptId) {
+    pub(crate) fn seal(&self, id: AttemptId) {
         self.with(id, |log| log.end = LogEnd::Sealed);
     }
 
     /// The writer dies.
-    pub fn cut(&self, id: AttemptId) {
+    pub(crate) fn cut(&self, id: AttemptId) {
         self.with(id, |log| log.end = LogEnd::Cut);
     }
 
-    pub fn forget(&self, id: AttemptId) {
+    pub(crate) fn forget(&self, id: AttemptId) {
         lock(&self.logs).remove(&id);
     }
 
-    pub fn len(&self, id: AttemptId) -> u64 {
-        lock(&self.logs).get(&id).map_or(0, |log| log.borrow().bytes.len() as u64)
+    pub(crate) fn len(&self, id: AttemptId) -> u64 {
+        lock(&self.logs)
+            .get(&id)
+            .map_or(0, |log| log.borrow().bytes.len() as u64)
     }
 
     fn with(&self, id: AttemptId, change: impl FnOnce(&mut LogState)) {
-        lock(&self.logs).get(&id).expect("tests write logs that were begun").send_modify(change);
+        lock(&self.logs)
+            .get(&id)
+            .expect("tests write logs that were begun")
+            .send_modify(change);
     }
 }
 
 #[async_trait]
 impl LogStore for FakeLogs {
-    async fn create(&self, id: AttemptId) -> Result<Box<dyn LogWriter>, LogError> {
+    async fn create(&self, id: AttemptId, _: u64) -> Result<Box<dyn LogWriter>, LogError> {
         Err(LogError::NotFound(id))
     }
 
     async fn open(&self, id: AttemptId, offset: u64) -> Result<Box<dyn LogReader>, LogError> {
         let logs = lock(&self.logs);
         let log = logs.get(&id).ok_or(LogError::NotFound(id))?;
-        Ok(Box::new(FakeReader { log: log.subscribe(), offset }))
+        Ok(Box::new(FakeReader {
+            log: log.subscribe(),
+            offset,
+        }))
     }
 
     async fn recover(&self, id: AttemptId) -> Result<SealedLog, LogError> {
@@ -424,17 +547,20 @@ impl LogReader for FakeReader {
 
 /// Machines.
 #[derive(Debug)]
-pub struct FakePool {
+pub(crate) struct FakePool {
     workers: Mutex<Vec<Worker>>,
     changed: watch::Sender<u64>,
 }
 
 impl FakePool {
     fn new() -> Self {
-        Self { workers: Mutex::default(), changed: watch::Sender::new(0) }
+        Self {
+            workers: Mutex::default(),
+            changed: watch::Sender::new(0),
+        }
     }
 
-    pub fn add(&self, name: &str, host_type: &str, state: WorkerState, at: Timestamp) {
+    pub(crate) fn add(&self, name: &str, host_type: &str, state: WorkerState, at: Timestamp) {
         let mut workers = lock(&self.workers);
         let host = workers.len() + 11;
         workers.push(Worker {
@@ -451,8 +577,11 @@ impl FakePool {
         });
     }
 
-    pub fn change(&self, name: &str, change: impl FnOnce(&mut Worker)) {
-        if let Some(worker) = lock(&self.workers).iter_mut().find(|worker| worker.name == name) {
+    pub(crate) fn change(&self, name: &str, change: impl FnOnce(&mut Worker)) {
+        if let Some(worker) = lock(&self.workers)
+            .iter_mut()
+            .find(|worker| worker.name == name)
+        {
             change(worker);
         }
         self.changed.send_modify(|n| *n += 1);
@@ -461,7 +590,11 @@ impl FakePool {
     fn set_build(&self, name: &str, build: Option<i64>, at: Timestamp) {
         self.change(name, |worker| {
             worker.builds_done += u64::from(build.is_none());
-            worker.state = if build.is_some() { WorkerState::Busy } else { WorkerState::Idle };
+            worker.state = if build.is_some() {
+                WorkerState::Busy
+            } else {
+                WorkerState::Idle
+            };
             worker.build = build;
             worker.last_seen = at;
         });

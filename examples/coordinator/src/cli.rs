@@ -46,13 +46,23 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct Run {
     /// Repository to build: a folder or any URL git can fetch
-    #[arg(long, value_name = "PATH|URL", default_value = ".", env = "BUILDFARM_REPO")]
+    #[arg(
+        long,
+        value_name = "PATH|URL",
+        default_value = ".",
+        env = "BUILDFARM_REPO"
+    )]
     pub(crate) repo: String,
     /// Configuration for all commits, instead of each commit's own farm.toml
     #[arg(long, value_name = "FILE", env = "BUILDFARM_CONFIG")]
     pub(crate) config: Option<PathBuf>,
     /// Address for browsers and workers alike; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8119", env = "BUILDFARM_LISTEN")]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8119",
+        env = "BUILDFARM_LISTEN"
+    )]
     pub(crate) listen: SocketAddr,
     /// Folder for results, logs, keys and caches [default: .buildfarm in the repository, or here]
     #[arg(long, value_name = "DIR", env = "BUILDFARM_DATA")]

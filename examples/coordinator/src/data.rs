@@ -17,21 +17,28 @@ pub(crate) struct Data {
 impl Data {
     /// Makes or opens the folder. A second coordinator on the same folder is refused.
     pub(crate) fn open(root: &Path) -> anyhow::Result<Self> {
-        fs::create_dir_all(root).with_context(|| format!("the data folder {} cannot be made", root.display()))?;
+        fs::create_dir_all(root)
+            .with_context(|| format!("the data folder {} cannot be made", root.display()))?;
         let root = root.canonicalize()?;
         // It usually lies in somebody's repository, and is nothing to commit.
         let ignore = root.join(".gitignore");
         if !ignore.exists() {
             fs::write(ignore, "*\n")?;
         }
-        let lock = File::options().create(true).truncate(false).write(true).open(root.join("lock"))?;
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(root.join("lock"))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { root, _lock: lock }),
             Err(TryLockError::WouldBlock) => bail!(
                 "another coordinator works with {}: stop it, or give this one a folder of its own with --data",
                 root.display()
             ),
-            Err(TryLockError::Error(error)) => Err(error).context("the data folder cannot be locked"),
+            Err(TryLockError::Error(error)) => {
+                Err(error).context("the data folder cannot be locked")
+            }
         }
     }
 
@@ -41,14 +48,21 @@ impl Data {
         let path = self.join_key_path();
         let key = match fs::read_to_string(&path) {
             Ok(text) => {
-                let old: JoinKey = text.trim().parse().with_context(|| format!("{} holds no key", path.display()))?;
+                let old: JoinKey = text
+                    .trim()
+                    .parse()
+                    .with_context(|| format!("{} holds no key", path.display()))?;
                 if old.pin() == Some(pin) {
                     return Ok(old);
                 }
                 old.with_pin(pin)
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => JoinKey::generate()?.with_pin(pin),
-            Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                JoinKey::generate()?.with_pin(pin)
+            }
+            Err(error) => {
+                return Err(error).with_context(|| format!("{} cannot be read", path.display()));
+            }
         };
         write_secret(&path, &format!("{}\n", key.word()))?;
         Ok(key)
@@ -66,7 +80,9 @@ fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&partial).with_context(|| format!("{} cannot be written", path.display()))?;
+    let mut file = options
+        .open(&partial)
+        .with_context(|| format!("{} cannot be written", path.display()))?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(partial, path)?;

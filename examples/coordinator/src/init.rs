@@ -12,11 +12,15 @@ use crate::cli;
 /// What the files in a folder say about how to build it.
 pub(crate) fn detect_folder(folder: &Path) -> anyhow::Result<Detected> {
     let mut names = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))? {
+    for entry in
+        fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))?
+    {
         names.push(entry?.file_name().to_string_lossy().into_owned());
     }
     names.sort();
-    Ok(detect::detect(&names, |name| fs::read_to_string(folder.join(name)).ok())?)
+    Ok(detect::detect(&names, |name| {
+        fs::read_to_string(folder.join(name)).ok()
+    })?)
 }
 
 pub(crate) fn init(args: &cli::Init) -> anyhow::Result<()> {
@@ -28,7 +32,10 @@ pub(crate) fn init(args: &cli::Init) -> anyhow::Result<()> {
     }
     let path = args.repo.join("farm.toml");
     if path.exists() && !args.force {
-        bail!("{} is there already: look it over with `coordinator check`, or replace it with --force", path.display());
+        bail!(
+            "{} is there already: look it over with `coordinator check`, or replace it with --force",
+            path.display()
+        );
     }
     fs::write(&path, &text).with_context(|| format!("{} cannot be written", path.display()))?;
     println!("Wrote {} for {}:\n", path.display(), detected.kind);

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio_util::sync::CancellationToken;
 
 /// A child that dies young is started again after this long, and twice as long each further time.
@@ -33,20 +33,27 @@ impl LocalWorker {
         while !stop.is_cancelled() {
             let began = tokio::time::Instant::now();
             match self.start() {
-                Ok(mut child) => tokio::select! {
+                Ok((mut child, lifeline)) => tokio::select! {
                     status = child.wait() => tracing::warn!(worker = self.hostname, ?status, "local worker ended; starting it again"),
                     () = stop.cancelled() => {
                         // The worker takes the end of its standard input as the end of its coordinator.
-                        drop(child.stdin.take());
+                        drop(lifeline);
                         if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
                             let _ = child.kill().await;
                         }
                         return;
                     }
                 },
-                Err(error) => tracing::error!(worker = self.hostname, "local worker cannot be started: {error:#}"),
+                Err(error) => tracing::error!(
+                    worker = self.hostname,
+                    "local worker cannot be started: {error:#}"
+                ),
             }
-            pause = if began.elapsed() > STABLE { PAUSE } else { (pause * 2).min(PAUSE_MAX) };
+            pause = if began.elapsed() > STABLE {
+                PAUSE
+            } else {
+                (pause * 2).min(PAUSE_MAX)
+            };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = stop.cancelled() => {}
@@ -54,12 +61,20 @@ impl LocalWorker {
         }
     }
 
-    fn start(&self) -> anyhow::Result<Child> {
+    /// The child, and its standard input: `Child::wait` would close that, which to a worker is the end of its coordinator.
+    fn start(&self) -> anyhow::Result<(Child, Option<ChildStdin>)> {
         std::fs::create_dir_all(&self.workdir)?;
         let program = std::env::current_exe().context("own program file not found")?;
-        Command::new(program)
+        let mut child = Command::new(program)
             .arg("worker")
-            .args(["--coordinator", &self.coordinator, "--hostname", &self.hostname, "--host-type", &self.host_type])
+            .args([
+                "--coordinator",
+                &self.coordinator,
+                "--hostname",
+                &self.hostname,
+                "--host-type",
+                &self.host_type,
+            ])
             .arg("--key-file")
             .arg(&self.key_file)
             .arg("--workdir")
@@ -67,6 +82,8 @@ impl LocalWorker {
             .stdin(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .context("process cannot be started")
+            .context("process cannot be started")?;
+        let lifeline = child.stdin.take();
+        Ok((child, lifeline))
     }
 }

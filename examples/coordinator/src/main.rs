@@ -17,15 +17,24 @@ use cli::{Cli, Command};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = EnvFilter::try_from_env("BUILDFARM_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let filter =
+        EnvFilter::try_from_env("BUILDFARM_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
     let result = match cli.command {
         None => block_on(serve::run(cli.run)),
         Some(Command::Init(args)) => init::init(&args),
         Some(Command::Check(args)) => init::check(&args),
         Some(Command::Worker(args)) => block_on(worker::run(args)),
         Some(Command::Completions { shell }) => {
-            clap_complete::generate(shell, &mut Cli::command(), "coordinator", &mut std::io::stdout());
+            clap_complete::generate(
+                shell,
+                &mut Cli::command(),
+                "coordinator",
+                &mut std::io::stdout(),
+            );
             Ok(())
         }
     };
@@ -33,12 +42,16 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             anstream::eprintln!("coordinator: {error:#}");
-            let configuration = error.is::<buildfarm_dashboard::ConfigErrors>() || error.is::<buildfarm_dashboard::LoadError>();
+            let configuration = error.is::<buildfarm_dashboard::ConfigErrors>()
+                || error.is::<buildfarm_dashboard::LoadError>();
             ExitCode::from(if configuration { 2 } else { 1 })
         }
     }
 }
 
 fn block_on(task: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(task)
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(task)
 }

@@ -12,7 +12,10 @@ pub(crate) async fn follow(mut events: Receiver<Event>) {
         match events.recv().await {
             Ok(event) => {
                 if let Some(line) = line(&event) {
-                    let now = Timestamp::now().to_zoned(TimeZone::system()).strftime("%H:%M:%S").to_string();
+                    let now = Timestamp::now()
+                        .to_zoned(TimeZone::system())
+                        .strftime("%H:%M:%S")
+                        .to_string();
                     anstream::println!("{DIM}{now}{DIM:#}  {line}");
                 }
             }
@@ -35,13 +38,27 @@ fn line(event: &Event) -> Option<String> {
             [first, .., last] if first.commit == last.commit => {
                 format!("+ queued    {} builders  {}", builds.len(), commit(first))
             }
-            [.., last] => format!("+ queued    {} builds, newest {}", builds.len(), commit(last)),
+            [.., last] => format!(
+                "+ queued    {} builds, newest {}",
+                builds.len(),
+                commit(last)
+            ),
         },
         Event::Started(build) => {
-            let again = if build.attempt > 1 { format!("  (attempt {})", build.attempt) } else { String::new() };
-            format!("▶ started   {}  on {}{again}", what(build), build.worker.as_deref().unwrap_or("?"))
+            let again = if build.attempt > 1 {
+                format!("  (attempt {})", build.attempt)
+            } else {
+                String::new()
+            };
+            format!(
+                "▶ started   {}  on {}{again}",
+                what(build),
+                build.worker.as_deref().unwrap_or("?")
+            )
         }
-        Event::Retrying { build, reason } => format!("{YELLOW}↻ retrying{YELLOW:#}  {}  {reason}", what(build)),
+        Event::Retrying { build, reason } => {
+            format!("{YELLOW}↻ retrying{YELLOW:#}  {}  {reason}", what(build))
+        }
         Event::Finished(build) => finished(build),
         Event::Worker(worker) => return worker_line(worker),
         Event::Notice(text) => format!("{YELLOW}! {text}{YELLOW:#}"),
@@ -58,8 +75,12 @@ fn finished(build: &Build) -> String {
     match build.outcome {
         Some(Outcome::Passed) => format!("{GREEN}✓ passed{GREEN:#}    {}{took}", what(build)),
         Some(Outcome::Failed) => format!("{RED}✗ failed{RED:#}    {}{took}  {reason}", what(build)),
-        Some(Outcome::TimedOut) => format!("{RED}✗ timed out{RED:#} {}{took}  {reason}", what(build)),
-        Some(Outcome::InfraFailed) => format!("{YELLOW}! gave up{YELLOW:#}   {}  {reason}", what(build)),
+        Some(Outcome::TimedOut) => {
+            format!("{RED}✗ timed out{RED:#} {}{took}  {reason}", what(build))
+        }
+        Some(Outcome::InfraFailed) => {
+            format!("{YELLOW}! gave up{YELLOW:#}   {}  {reason}", what(build))
+        }
         _ => format!("- {}  {reason}", what(build)),
     }
 }
@@ -67,10 +88,18 @@ fn finished(build: &Build) -> String {
 fn worker_line(worker: &Worker) -> Option<String> {
     match worker.state {
         // A worker is cleaned when it registers; after a build its cleaning is not news.
-        WorkerState::Cleaning if worker.builds_done == 0 && worker.connected_at == worker.last_seen => {
-            Some(format!("⇄ worker {} joined ({}, from {})", worker.name, worker.host_type, worker.address))
+        WorkerState::Cleaning
+            if worker.builds_done == 0 && worker.connected_at == worker.last_seen =>
+        {
+            Some(format!(
+                "⇄ worker {} joined ({}, from {})",
+                worker.name, worker.host_type, worker.address
+            ))
         }
-        WorkerState::Lost => Some(format!("{YELLOW}⇄ worker {} is gone{YELLOW:#}", worker.name)),
+        WorkerState::Lost => Some(format!(
+            "{YELLOW}⇄ worker {} is gone{YELLOW:#}",
+            worker.name
+        )),
         _ => None,
     }
 }
@@ -80,6 +109,14 @@ fn what(build: &Build) -> String {
 }
 
 fn commit(build: &Build) -> String {
-    let subject: String = build.subject.chars().filter(|c| !c.is_control()).take(50).collect();
-    format!("{}  {subject}", build.commit.get(..8).unwrap_or(&build.commit))
+    let subject: String = build
+        .subject
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(50)
+        .collect();
+    format!(
+        "{}  {subject}",
+        build.commit.get(..8).unwrap_or(&build.commit)
+    )
 }

@@ -41,13 +41,23 @@ pub(crate) async fn run(args: cli::Run) -> anyhow::Result<()> {
     let join_key = data.join_key(identity.spki_sha256())?;
     let legacy_master = match &args.legacy_master_key {
         Some(path) => Some(Arc::new(keys::MasterKey::new(
-            std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?.trim(),
+            std::fs::read_to_string(path)
+                .with_context(|| format!("{} cannot be read", path.display()))?
+                .trim(),
         )?)),
         None => None,
     };
 
     let store = Arc::new(SqliteStore::open(&data.root.join("farm.db")).await?);
-    store.add_worker_key(&WorkerKey { hash: *join_key.hash().as_bytes(), scope: "*".to_owned() }, Timestamp::now()).await?;
+    store
+        .add_worker_key(
+            &WorkerKey {
+                hash: *join_key.hash().as_bytes(),
+                scope: "*".to_owned(),
+            },
+            Timestamp::now(),
+        )
+        .await?;
     let logs = Arc::new(FileLogs::open(&data.root.join("logs"))?);
     let (events, watcher) = broadcast::channel::<Event>(EVENTS);
     let reverse = ReversePool::new(events.clone());
@@ -77,16 +87,32 @@ pub(crate) async fn run(args: cli::Run) -> anyhow::Result<()> {
         events: events.clone(),
         join_hint,
     };
-    let gate = Gate { pool: reverse.clone(), store: store.clone(), registry: Default::default(), legacy_master };
+    let gate = Gate {
+        pool: reverse.clone(),
+        store: store.clone(),
+        registry: Default::default(),
+        legacy_master,
+    };
     let app = web::router(view).merge(pool::router(gate));
 
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     // Pages go on while the farm behind them stops: the last thing people see is how it ended.
     let stop_serving = CancellationToken::new();
-    let served = tokio::spawn(server.identity(identity).plain(Plain::Loopback).serve(app, stop_serving.clone()));
+    let served = tokio::spawn(
+        server
+            .identity(identity)
+            .plain(Plain::Loopback)
+            .serve(app, stop_serving.clone()),
+    );
 
-    let farm_config = FarmConfig { store: store.clone(), logs, pools, sources: vec![Arc::new(source)], events };
+    let farm_config = FarmConfig {
+        store: store.clone(),
+        logs,
+        pools,
+        sources: vec![Arc::new(source)],
+        events,
+    };
     let farm = Farm::start(farm_config).await?;
     print_banner(&args, &project, &repo, &data, address);
     tasks.spawn(progress::follow(watcher));
@@ -130,16 +156,25 @@ impl Repo {
                 repo.contains(':'),
                 "{repo} is neither a folder nor a URL: name a git repository with --repo, or start the coordinator in one"
             );
-            return Ok(Self { url: repo.to_owned(), folder: None });
+            return Ok(Self {
+                url: repo.to_owned(),
+                folder: None,
+            });
         }
         let path = path.canonicalize()?;
         // Any folder inside a working tree stands for the repository.
         let root = path.ancestors().find(|p| p.join(".git").exists());
         let bare = path.join("objects").is_dir() && path.join("HEAD").is_file();
         let folder = root.or(bare.then_some(&*path)).with_context(|| {
-            format!("{} is not a git repository: name one with --repo, or start the coordinator in one", path.display())
+            format!(
+                "{} is not a git repository: name one with --repo, or start the coordinator in one",
+                path.display()
+            )
         })?;
-        Ok(Self { url: folder.to_string_lossy().into_owned(), folder: Some(folder.to_owned()) })
+        Ok(Self {
+            url: folder.to_string_lossy().into_owned(),
+            folder: Some(folder.to_owned()),
+        })
     }
 
     fn default_data(&self) -> PathBuf {
@@ -167,7 +202,11 @@ impl Project {
         if let Some(path) = config {
             let farm = Config::load(path)?;
             let told = format!("{} (from {})", builders(&farm), path.display());
-            return Ok(Self { name: named(&farm), config: ConfigFrom::Fixed(Box::new(farm)), told });
+            return Ok(Self {
+                name: named(&farm),
+                config: ConfigFrom::Fixed(Box::new(farm)),
+                told,
+            });
         }
         let Some(folder) = &repo.folder else {
             return Ok(Self {
@@ -180,24 +219,50 @@ impl Project {
         if path.exists() {
             let farm = Config::load(&path)?;
             let told = format!("{} (farm.toml)", builders(&farm));
-            return Ok(Self { name: named(&farm), config: ConfigFrom::Commit(Some(Box::new(farm))), told });
+            return Ok(Self {
+                name: named(&farm),
+                config: ConfigFrom::Commit(Some(Box::new(farm))),
+                told,
+            });
         }
         let told = match detect_folder(folder) {
-            Ok(found) => format!("{} ({}; `coordinator init` writes this as farm.toml)", builders(&found.farm), found.kind),
+            Ok(found) => format!(
+                "{} ({}; `coordinator init` writes this as farm.toml)",
+                builders(&found.farm),
+                found.kind
+            ),
             Err(error) => format!("{error:#}"),
         };
-        Ok(Self { name: repo.name(), config: ConfigFrom::Commit(None), told })
+        Ok(Self {
+            name: repo.name(),
+            config: ConfigFrom::Commit(None),
+            told,
+        })
     }
 }
 
 fn builders(farm: &Config) -> String {
-    farm.builders.iter().map(|b| b.name.as_str()).collect::<Vec<_>>().join(", ")
+    farm.builders
+        .iter()
+        .map(|b| b.name.as_str())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
-fn print_banner(args: &cli::Run, project: &Project, repo: &Repo, data: &Data, address: std::net::SocketAddr) {
+fn print_banner(
+    args: &cli::Run,
+    project: &Project,
+    repo: &Repo,
+    data: &Data,
+    address: std::net::SocketAddr,
+) {
     let bold = anstyle::Style::new().bold();
     let link = anstyle::AnsiColor::Cyan.on_default().underline();
-    let scheme = if address.ip().is_loopback() { "http" } else { "https" };
+    let scheme = if address.ip().is_loopback() {
+        "http"
+    } else {
+        "https"
+    };
     let workers = match args.workers {
         0 => "none here; waiting for machines to join".to_owned(),
         1 => format!("1 on this machine ({})", default_host_type()),
@@ -208,7 +273,10 @@ fn print_banner(args: &cli::Run, project: &Project, repo: &Repo, data: &Data, ad
     anstream::println!("  builds    {}", repo.url);
     anstream::println!("  builders  {}", project.told);
     anstream::println!("  workers   {workers}");
-    anstream::println!("  add one   buildlet --coordinator {address} --key-file {}", data.join_key_path().display());
+    anstream::println!(
+        "  add one   buildlet --coordinator {address} --key-file {}",
+        data.join_key_path().display()
+    );
     anstream::println!("  data      {}", data.root.display());
     anstream::println!("  stop      Ctrl-C\n");
 }

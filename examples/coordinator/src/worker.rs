@@ -11,9 +11,12 @@ use tokio_util::sync::CancellationToken;
 use crate::cli;
 
 pub(crate) async fn run(args: cli::Worker) -> anyhow::Result<()> {
-    let text = fs::read_to_string(&args.key_file).with_context(|| format!("{} cannot be read", args.key_file.display()))?;
+    let text = fs::read_to_string(&args.key_file)
+        .with_context(|| format!("{} cannot be read", args.key_file.display()))?;
     let key: JoinKey = text.trim().parse()?;
-    let pin = key.pin().context("the key carries no certificate fingerprint")?;
+    let pin = key
+        .pin()
+        .context("the key carries no certificate fingerprint")?;
     let buildlet = Buildlet::new(Config::new(args.workdir))?;
     let stop = CancellationToken::new();
     // Whatever ends the coordinator, kill -9 included, closes our standard input: nothing is left behind.

@@ -21,7 +21,10 @@ steps = [
 "#;
 
 fn build<'a>(builds: &'a [Value], commit: &str) -> &'a Value {
-    builds.iter().find(|b| b["commit"] == commit).unwrap_or_else(|| panic!("no build of {commit}: {builds:#?}"))
+    builds
+        .iter()
+        .find(|b| b["commit"] == commit)
+        .unwrap_or_else(|| panic!("no build of {commit}: {builds:#?}"))
 }
 
 fn all_done(count: usize) -> impl Fn(&[Value]) -> bool {
@@ -33,43 +36,93 @@ fn a_repository_is_built_by_workers_that_joined() {
     // A length that no other process sleeps, to find what the timed-out step leaves behind.
     let hang = format!("{}", 40_000 + std::process::id() % 10_000);
     let repo = Repo::new();
-    let good = repo.commit("good", &[("farm.toml", FARM), ("test.sh", "printf 'all\\033[32m well\\033[0m\\n'\nsleep 1\n")]);
-    let failing = repo.commit("failing <script>alert(1)</script>", &[("test.sh", "echo sorry; exit 3\n")]);
-    let hanging = repo.commit("hanging", &[("test.sh", &format!("echo begun; (setsid sleep {hang} &) ; sleep {hang}\n"))]);
+    let good = repo.commit(
+        "good",
+        &[
+            ("farm.toml", FARM),
+            (
+                "test.sh",
+                "printf 'all\\033[32m well\\033[0m\\n'\nsleep 1\n",
+            ),
+        ],
+    );
+    let failing = repo.commit(
+        "failing <script>alert(1)</script>",
+        &[("test.sh", "echo sorry; exit 3\n")],
+    );
+    let hanging = repo.commit(
+        "hanging",
+        &[(
+            "test.sh",
+            &format!("echo begun; (setsid sleep {hang} &) ; sleep {hang}\n"),
+        )],
+    );
     let data = tempfile::tempdir().unwrap();
     let farm = Coordinator::start(&repo, data.path(), &["--workers", "0"]);
     let _workers = [farm.worker("alpha"), farm.worker("beta")];
     farm.wait_for_workers(Duration::from_secs(5), 2);
 
     // A commit that arrives while the others are built.
-    farm.wait_for_builds(Duration::from_secs(20), |builds| builds.iter().any(|b| b["state"] == "running"));
+    farm.wait_for_builds(Duration::from_secs(20), |builds| {
+        builds.iter().any(|b| b["state"] == "running")
+    });
     let late = repo.commit("late", &[("test.sh", "echo late\n")]);
 
     let builds = farm.wait_for_builds(Duration::from_secs(60), all_done(4));
     assert_eq!(builds.len(), 4);
-    for field in ["id", "builder", "commit", "subject", "state", "outcome", "attempt", "queued_at", "started_at", "ended_at"] {
-        assert!(builds.iter().all(|b| !b[field].is_null()), "{field} is missing");
+    for field in [
+        "id",
+        "builder",
+        "commit",
+        "subject",
+        "state",
+        "outcome",
+        "attempt",
+        "queued_at",
+        "started_at",
+        "ended_at",
+    ] {
+        assert!(
+            builds.iter().all(|b| !b[field].is_null()),
+            "{field} is missing"
+        );
     }
     assert_eq!(build(&builds, &good)["outcome"], "passed");
     assert_eq!(build(&builds, &late)["outcome"], "passed");
     let failed = build(&builds, &failing);
-    assert_eq!((&failed["outcome"], &failed["reason"]), (&"failed".into(), &"step test failed: exit status 3".into()));
+    assert_eq!(
+        (&failed["outcome"], &failed["reason"]),
+        (&"failed".into(), &"step test failed: exit status 3".into())
+    );
     assert_eq!(failed["attempt"], 1, "a failing test is not retried");
     let hung = build(&builds, &hanging);
     assert_eq!(hung["outcome"], "timed_out");
-    assert_eq!(hung["reason"], "step test passed its limit of 4 s and was killed");
+    assert_eq!(
+        hung["reason"],
+        "step test passed its limit of 4 s and was killed"
+    );
     wait(Duration::from_secs(5), || {
         let left = processes_with(&format!("sleep {hang}"));
-        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+        if left.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{left:?}"))
+        }
     });
-    let workers: HashSet<_> = builds.iter().map(|b| b["worker"].as_str().unwrap().to_owned()).collect();
+    let workers: HashSet<_> = builds
+        .iter()
+        .map(|b| b["worker"].as_str().unwrap().to_owned())
+        .collect();
     assert_eq!(workers.len(), 2, "both workers had work");
 
     // The log holds what the commands wrote, byte for byte, and can be read from anywhere.
     let id = &build(&builds, &good)["id"];
     let log = farm.get(&format!("/api/v1/builds/{id}/log"));
     assert_eq!(log, b"hello from unit\nall\x1b[32m well\x1b[0m\n");
-    assert_eq!(farm.get(&format!("/api/v1/builds/{id}/log?offset=11")), log[11..]);
+    assert_eq!(
+        farm.get(&format!("/api/v1/builds/{id}/log?offset=11")),
+        log[11..]
+    );
     let detail = farm.json(&format!("/api/v1/builds/{id}"));
     assert_eq!(detail["attempts"][0]["steps"][1]["log_offset"], 16);
     assert_eq!(detail["attempts"][0]["log_bytes"], log.len());
@@ -77,7 +130,11 @@ fn a_repository_is_built_by_workers_that_joined() {
     // Pages show people the same, and nothing of a commit's text is taken for markup.
     let grid = String::from_utf8(farm.get("/")).unwrap();
     assert!(grid.contains("late") && !grid.contains("<script>alert"));
-    assert!(String::from_utf8(farm.get("/workers")).unwrap().contains("alpha"));
+    assert!(
+        String::from_utf8(farm.get("/workers"))
+            .unwrap()
+            .contains("alpha")
+    );
     let page = String::from_utf8(farm.get(&format!("/builds/{}", failed["id"]))).unwrap();
     assert!(page.contains("sorry") && !page.contains("<script>alert"));
 
@@ -92,13 +149,19 @@ fn one_command_brings_its_own_worker() {
     let mut farm = Coordinator::start(&repo, data.path(), &[]);
     farm.line("joined");
     let builds = farm.wait_for_builds(Duration::from_secs(30), all_done(1));
-    assert!(builds.iter().all(|b| b["outcome"] == "passed"), "{builds:#?}");
+    assert!(
+        builds.iter().all(|b| b["outcome"] == "passed"),
+        "{builds:#?}"
+    );
     farm.line("passed");
     for private in ["dev-key.pem", "worker.key"] {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            let mode = std::fs::metadata(data.path().join(private)).unwrap().permissions().mode();
+            let mode = std::fs::metadata(data.path().join(private))
+                .unwrap()
+                .permissions()
+                .mode();
             assert_eq!(mode & 0o777, 0o600, "{private}");
         }
     }
@@ -113,28 +176,47 @@ fn a_worker_that_dies_costs_its_build_an_attempt_and_nothing_else() {
     let repo = Repo::new();
     let slow = "echo begun\nwhile [ ! -e \"$GATE\" ]; do sleep 0.1; done\necho ended\n";
     let gate = repo.path().join(".git/gate").to_string_lossy().into_owned();
-    let farm_toml = format!("[builder.slow]\nenv = {{ GATE = \"{gate}\" }}\nsteps = [{{ name = \"wait\", run = \"sh slow.sh\" }}]\n");
+    let farm_toml = format!(
+        "[builder.slow]\nenv = {{ GATE = \"{gate}\" }}\nsteps = [{{ name = \"wait\", run = \"sh slow.sh\" }}]\n"
+    );
     repo.commit("one", &[("farm.toml", &farm_toml), ("slow.sh", slow)]);
     let data = tempfile::tempdir().unwrap();
     let farm = Coordinator::start(&repo, data.path(), &["--workers", "0"]);
     let mut first = farm.worker("doomed");
-    let running = farm.wait_for_builds(Duration::from_secs(20), |b| b.len() == 1 && b[0]["state"] == "running");
+    let running = farm.wait_for_builds(Duration::from_secs(20), |b| {
+        b.len() == 1 && b[0]["state"] == "running"
+    });
     let id = running[0]["id"].clone();
     wait(Duration::from_secs(10), || {
         let log = farm.get(&format!("/api/v1/builds/{id}/log"));
-        if log == b"begun\n" { Ok(()) } else { Err(String::from_utf8_lossy(&log).into_owned()) }
+        if log == b"begun\n" {
+            Ok(())
+        } else {
+            Err(String::from_utf8_lossy(&log).into_owned())
+        }
     });
     let _second = farm.worker("heir");
     farm.wait_for_workers(Duration::from_secs(5), 2);
     first.kill();
-    farm.wait_for_builds(Duration::from_secs(20), |b| b[0]["attempt"] == 2 && b[0]["state"] == "running");
+    farm.wait_for_builds(Duration::from_secs(20), |b| {
+        b[0]["attempt"] == 2 && b[0]["state"] == "running"
+    });
     std::fs::write(gate, "").unwrap();
     let done = farm.wait_for_builds(Duration::from_secs(20), all_done(1));
-    assert_eq!((&done[0]["outcome"], &done[0]["attempt"], &done[0]["worker"]), (&"passed".into(), &2.into(), &"heir".into()));
+    assert_eq!(
+        (&done[0]["outcome"], &done[0]["attempt"], &done[0]["worker"]),
+        (&"passed".into(), &2.into(), &"heir".into())
+    );
     let detail = farm.json(&format!("/api/v1/builds/{id}"));
     assert_eq!(detail["attempts"][0]["outcome"], "infra_failed");
     let reason = detail["attempts"][0]["reason"].as_str().unwrap();
     assert!(reason.contains("doomed"), "{reason}");
-    assert_eq!(farm.get(&format!("/api/v1/builds/{id}/log?attempt=1")), b"begun\n");
-    assert_eq!(farm.get(&format!("/api/v1/builds/{id}/log")), b"begun\nended\n");
+    assert_eq!(
+        farm.get(&format!("/api/v1/builds/{id}/log?attempt=1")),
+        b"begun\n"
+    );
+    assert_eq!(
+        farm.get(&format!("/api/v1/builds/{id}/log")),
+        b"begun\nended\n"
+    );
 }

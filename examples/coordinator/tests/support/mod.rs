@@ -26,9 +26,25 @@ impl Repo {
     }
 
     pub fn git(&self, args: &[&str]) -> String {
-        let identity = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "commit.gpgsign=false"];
-        let out = Command::new("git").current_dir(self.path()).args(identity).args(args).output().unwrap();
-        assert!(out.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&out.stderr));
+        let identity = [
+            "-c",
+            "user.name=Ada",
+            "-c",
+            "user.email=ada@example.org",
+            "-c",
+            "commit.gpgsign=false",
+        ];
+        let out = Command::new("git")
+            .current_dir(self.path())
+            .args(identity)
+            .args(args)
+            .output()
+            .unwrap();
+        assert!(
+            out.status.success(),
+            "git {args:?}: {}",
+            String::from_utf8_lossy(&out.stderr)
+        );
         String::from_utf8(out.stdout).unwrap().trim().to_owned()
     }
 
@@ -76,7 +92,13 @@ impl Coordinator {
                 let _ = sender.send(line);
             }
         });
-        let mut this = Self { child, address: ([127, 0, 0, 1], 0).into(), lines, data: data.to_owned(), seen: Vec::new() };
+        let mut this = Self {
+            child,
+            address: ([127, 0, 0, 1], 0).into(),
+            lines,
+            data: data.to_owned(),
+            seen: Vec::new(),
+        };
         let open = this.line("  open ");
         let address = open.split("://").nth(1).unwrap().trim_end_matches('/');
         this.address = address.parse().unwrap();
@@ -87,7 +109,10 @@ impl Coordinator {
     pub fn line(&mut self, text: &str) -> String {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
-            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            match self
+                .lines
+                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            {
                 Ok(line) if line.contains(text) => return line,
                 Ok(line) => self.seen.push(line),
                 Err(_) => panic!("no line with {text:?}; saw:\n{}", self.seen.join("\n")),
@@ -104,7 +129,13 @@ impl Coordinator {
     pub fn terminate(mut self) -> Duration {
         let began = Instant::now();
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-INT", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
         let status = self.child.wait().unwrap();
         assert!(status.success(), "coordinator ended with {status}");
         began.elapsed()
@@ -116,7 +147,12 @@ impl Coordinator {
 
     pub fn get(&self, path: &str) -> Vec<u8> {
         let (status, body) = http_get(self.address, path);
-        assert_eq!(status, 200, "GET {path}: {}", String::from_utf8_lossy(&body));
+        assert_eq!(
+            status,
+            200,
+            "GET {path}: {}",
+            String::from_utf8_lossy(&body)
+        );
         body
     }
 
@@ -125,22 +161,42 @@ impl Coordinator {
     }
 
     pub fn builds(&self) -> Vec<Value> {
-        self.json("/api/v1/builds?limit=1000").as_array().unwrap().clone()
+        self.json("/api/v1/builds?limit=1000")
+            .as_array()
+            .unwrap()
+            .clone()
     }
 
     /// Waits until the builds are as wanted, and returns them.
-    pub fn wait_for_builds(&self, limit: Duration, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+    pub fn wait_for_builds(
+        &self,
+        limit: Duration,
+        wanted: impl Fn(&[Value]) -> bool,
+    ) -> Vec<Value> {
         wait(limit, || {
             let builds = self.builds();
-            if wanted(&builds) { Ok(builds) } else { Err(format!("{builds:#?}")) }
+            if wanted(&builds) {
+                Ok(builds)
+            } else {
+                Err(format!("{builds:#?}"))
+            }
         })
     }
 
     pub fn wait_for_workers(&self, limit: Duration, count: usize) {
         wait(limit, || {
             let workers = self.json("/api/v1/workers");
-            let live = workers.as_array().unwrap().iter().filter(|w| w["state"] != "lost").count();
-            if live >= count { Ok(()) } else { Err(format!("{workers:#}")) }
+            let live = workers
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|w| w["state"] != "lost")
+                .count();
+            if live >= count {
+                Ok(())
+            } else {
+                Err(format!("{workers:#}"))
+            }
         });
     }
 }
@@ -172,7 +228,10 @@ impl Worker {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        Self { child, _work_dir: work_dir }
+        Self {
+            child,
+            _work_dir: work_dir,
+        }
     }
 
     pub fn kill(&mut self) {
@@ -194,11 +253,19 @@ fn buildlet() -> &'static Path {
     PROGRAM.get_or_init(|| {
         let coordinator = Path::new(env!("CARGO_BIN_EXE_coordinator"));
         let mut build = Command::new(env!("CARGO"));
-        build.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet", "--package", "example-buildlet"]);
+        build.current_dir(env!("CARGO_MANIFEST_DIR")).args([
+            "build",
+            "--quiet",
+            "--package",
+            "example-buildlet",
+        ]);
         if coordinator.parent().unwrap().ends_with("release") {
             build.arg("--release");
         }
-        assert!(build.status().unwrap().success(), "buildlet does not compile");
+        assert!(
+            build.status().unwrap().success(),
+            "buildlet does not compile"
+        );
         coordinator.with_file_name(format!("buildlet{}", std::env::consts::EXE_SUFFIX))
     })
 }
@@ -209,7 +276,10 @@ pub fn wait<T>(limit: Duration, mut ask: impl FnMut() -> Result<T, String>) -> T
     loop {
         match ask() {
             Ok(answer) => return answer,
-            Err(last) => assert!(Instant::now() < deadline, "not within {limit:?}; last: {last}"),
+            Err(last) => assert!(
+                Instant::now() < deadline,
+                "not within {limit:?}; last: {last}"
+            ),
         }
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -223,13 +293,23 @@ pub fn http_get(address: SocketAddr, path: &str) -> (u16, Vec<u8>) {
 pub fn try_http_get(address: SocketAddr, path: &str) -> std::io::Result<(u16, Vec<u8>)> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     let cut = || std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "answer is cut off");
-    let head = answer.windows(4).position(|w| w == b"\r\n\r\n").ok_or_else(cut)?;
+    let head = answer
+        .windows(4)
+        .position(|w| w == b"\r\n\r\n")
+        .ok_or_else(cut)?;
     let text = String::from_utf8_lossy(&answer[..head]).to_ascii_lowercase();
-    let status = text.split(' ').nth(1).and_then(|s| s.parse().ok()).ok_or_else(cut)?;
+    let status = text
+        .split(' ')
+        .nth(1)
+        .and_then(|s| s.parse().ok())
+        .ok_or_else(cut)?;
     let body = &answer[head + 4..];
     if !text.contains("transfer-encoding: chunked") {
         return Ok((status, body.to_vec()));
@@ -237,7 +317,10 @@ pub fn try_http_get(address: SocketAddr, path: &str) -> std::io::Result<(u16, Ve
     let (mut rest, mut whole) = (body, Vec::new());
     loop {
         let line = rest.windows(2).position(|w| w == b"\r\n").ok_or_else(cut)?;
-        let size = std::str::from_utf8(&rest[..line]).ok().and_then(|s| usize::from_str_radix(s, 16).ok()).ok_or_else(cut)?;
+        let size = std::str::from_utf8(&rest[..line])
+            .ok()
+            .and_then(|s| usize::from_str_radix(s, 16).ok())
+            .ok_or_else(cut)?;
         if size == 0 {
             return Ok((status, whole));
         }
@@ -248,7 +331,9 @@ pub fn try_http_get(address: SocketAddr, path: &str) -> std::io::Result<(u16, Ve
 
 /// Command lines of living processes that contain `text`.
 pub fn processes_with(text: &str) -> Vec<String> {
-    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let Ok(processes) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
     processes
         .filter_map(|entry| std::fs::read(entry.ok()?.path().join("cmdline")).ok())
         .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
