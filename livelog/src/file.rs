@@ -8,8 +8,12 @@ use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-/// The largest piece that is read from the file at once. A reader that stalls holds one.
-pub(crate) const FILE_PIECE: usize = 64 << 10;
+/// The largest piece that is read from the file at once. A reader that stalls holds one. Pieces end at multiples of this,
+/// so that readers that are near each other soon ask for the same ones.
+const FILE_PIECE: u64 = 64 << 10;
+
+/// How many pieces are shared by readers that ask for them one shortly after the other.
+const RECENT: usize = 4;
 
 /// Threads that read one log's file at the same time. The page cache answers most reads, so a few keep many readers busy.
 const READ_WORKERS: usize = 2;
@@ -29,6 +33,8 @@ pub(crate) struct FileStore {
 struct Queue {
     requests: VecDeque<Request>,
     workers: usize,
+    /// What the workers have read last, kept until there is nothing more to do.
+    recent: VecDeque<(u64, Bytes)>,
 }
 
 #[derive(Debug)]
@@ -68,13 +74,13 @@ impl FileStore {
         synced.await.map_err(io::Error::other)?
     }
 
-    /// Starts reading up to `len` bytes at `offset`. Dropping the receiver withdraws a request that has not begun.
-    pub(crate) fn read(&self, offset: u64, len: usize) -> oneshot::Receiver<io::Result<Bytes>> {
+    /// Starts reading some of the next `len` bytes at `offset`, at least one. Dropping the receiver withdraws a request that has not begun.
+    pub(crate) fn read(&self, offset: u64, len: u64) -> oneshot::Receiver<io::Result<Bytes>> {
         let (reply, receiver) = oneshot::channel();
         let mut queue = lock(&self.queue);
         queue.requests.push_back(Request {
             offset,
-            len: len.min(FILE_PIECE),
+            len: len.min(FILE_PIECE - offset % FILE_PIECE) as usize,
             reply,
         });
         if queue.workers < READ_WORKERS {
@@ -102,26 +108,44 @@ struct Worker {
 
 impl Worker {
     fn run(self) {
-        // Readers that join together ask for the same pieces one after the other: they share one copy.
-        let mut last: Option<(u64, Bytes)> = None;
         loop {
-            let Some(request) = lock(&self.queue).requests.pop_front() else {
+            let mut queue = lock(&self.queue);
+            let Some(request) = queue.requests.pop_front() else {
+                drop(queue);
                 return;
             };
+            let known = queue.recent(&request);
+            drop(queue);
             if request.reply.is_closed() {
                 continue;
             }
-            let answer = match &last {
-                Some((offset, data)) if *offset == request.offset && data.len() >= request.len => {
-                    Ok(data.slice(..request.len))
-                }
-                _ => read_piece(&self.file, request.offset, request.len),
+            let answer = match known {
+                Some(data) => Ok(data),
+                None => self.read(&request),
             };
-            if let Ok(data) = &answer {
-                last = Some((request.offset, data.clone()));
-            }
             let _ = request.reply.send(answer);
         }
+    }
+
+    fn read(&self, request: &Request) -> io::Result<Bytes> {
+        let data = read_piece(&self.file, request.offset, request.len)?;
+        let mut queue = lock(&self.queue);
+        if queue.recent.len() == RECENT {
+            queue.recent.pop_front();
+        }
+        queue.recent.push_back((request.offset, data.clone()));
+        Ok(data)
+    }
+}
+
+impl Queue {
+    /// What was asked for, if it is part of what was just read.
+    fn recent(&self, request: &Request) -> Option<Bytes> {
+        self.recent.iter().rev().find_map(|(offset, data)| {
+            let begin = usize::try_from(request.offset.checked_sub(*offset)?).ok()?;
+            let end = begin.checked_add(request.len)?;
+            (end <= data.len()).then(|| data.slice(begin..end))
+        })
     }
 }
 
@@ -132,6 +156,7 @@ impl Drop for Worker {
         queue.workers -= 1;
         if queue.workers == 0 {
             // Empty after a regular run. Otherwise dropping the requests tells their readers.
+            queue.recent.clear();
             let abandoned = std::mem::take(&mut queue.requests);
             drop(queue);
             drop(abandoned);

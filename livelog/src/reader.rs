@@ -11,7 +11,6 @@ use tokio::sync::oneshot;
 use tokio::task::coop;
 
 use crate::error::ReadError;
-use crate::file::FILE_PIECE;
 use crate::shared::{End, Fetched, Shared};
 use crate::waiters::Ticket;
 
@@ -140,8 +139,8 @@ impl Reader {
                 Fetched::Data(data) => return at_most(data),
                 Fetched::InFile(len) => match &self.shared.file {
                     Some(file) => {
-                        let len = (len - self.offset).min(wanted).min(FILE_PIECE as u64);
-                        self.file_read = Some(file.read(self.offset, len as usize));
+                        let len = (len - self.offset).min(wanted);
+                        self.file_read = Some(file.read(self.offset, len));
                     }
                     // Not reached: without a file, nothing leaves memory.
                     None => return Poll::Ready(Err(ReadError::Aborted)),

@@ -133,7 +133,7 @@ async fn play(config: Config, steps: Vec<Step>) -> io::Result<()> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn every_reader_sees_the_same_bytes(

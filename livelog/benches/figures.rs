@@ -1,0 +1,94 @@
+//! Figures with their peers in the same run: `cargo bench -p livelog --bench figures`.
+//!
+//! One task writes, a thousand read everything, on a runtime with as many threads as CPUs. Readers count bytes and do not
+//! look at them, except those of the copying peer, which has no other way. Rounds alternate; the median counts.
+
+#[path = "fanout/mod.rs"]
+mod fanout;
+
+use fanout::{Load, Times};
+
+const ROUNDS: usize = 3;
+
+fn main() {
+    let runtime = fanout::runtime();
+    let loads = [
+        (
+            "4k",
+            Load {
+                readers: 1000,
+                chunk: 4096,
+                chunks: 6000,
+            },
+            1.4,
+            5.0,
+        ),
+        (
+            "256b",
+            Load {
+                readers: 1000,
+                chunk: 256,
+                chunks: 12_000,
+            },
+            10.0,
+            2.0,
+        ),
+    ];
+    for (name, load, target, vec_target) in loads {
+        let mut times = [const { Vec::new() }; 4];
+        for _ in 0..ROUNDS {
+            times[0].push(runtime.block_on(fanout::ours(load, false)));
+            times[1].push(runtime.block_on(fanout::broadcast(load)));
+            times[2].push(runtime.block_on(fanout::locked_vec(load)));
+            times[3].push(runtime.block_on(fanout::ours(load, true)));
+        }
+        let [ours, broadcast, locked, file] = times.map(median);
+        figure(
+            &format!("livelog-fanout-{name}"),
+            load,
+            &ours,
+            &broadcast,
+            "tokio-broadcast",
+            target,
+        );
+        figure(
+            &format!("livelog-fanout-{name}-vec"),
+            load,
+            &ours,
+            &locked,
+            "mutex-vec-notify",
+            vec_target,
+        );
+        figure(
+            &format!("livelog-fanout-{name}-file"),
+            load,
+            &file,
+            &broadcast,
+            "tokio-broadcast",
+            0.5,
+        );
+        println!(
+            "# {name}: writer done after ours {:.0} ms, with a file {:.0} ms, broadcast {:.0} ms, vec {:.0} ms",
+            ours.written * 1e3,
+            file.written * 1e3,
+            broadcast.written * 1e3,
+            locked.written * 1e3
+        );
+    }
+}
+
+fn median(mut times: Vec<Times>) -> Times {
+    times.sort_by(|a, b| a.all.total_cmp(&b.all));
+    times.swap_remove(times.len() / 2)
+}
+
+fn figure(name: &str, load: Load, ours: &Times, peer: &Times, peer_name: &str, target: f64) {
+    let rate = |times: &Times| load.delivered() as f64 / 1e9 / times.all;
+    let ratio = peer.all / ours.all;
+    let verdict = if ratio >= target { "ok" } else { "SHORT" };
+    println!(
+        "figure {name} ours={:.1} peer={:.1}({peer_name}) unit=GB/s ratio={ratio:.2} target>={target} {verdict}",
+        rate(ours),
+        rate(peer)
+    );
+}
