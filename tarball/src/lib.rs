@@ -58,13 +58,14 @@ mod member;
 mod name;
 mod options;
 mod pack;
+mod packed;
+mod pax;
 mod unpack;
 
 pub use error::{GzipFault, HeaderFault, Limit, TarFault, UnpackError, UnpackErrorKind};
 pub use file_list::{Content, FileList, FileListError, TarStream};
 pub use name::{NameError, RelPath, validate_name, validate_portable_name};
 pub use options::{Limits, Links, UnpackOptions, Unpacked};
-pub use pack::{
-    Metadata, PackError, PackOptions, Packed, Skipped, SkippedKind, Tree, pack, pack_gz,
-};
+pub use pack::{Tree, pack, pack_gz};
+pub use packed::{Metadata, PackError, PackOptions, Packed, Skipped, SkippedKind};
 pub use unpack::{unpack, unpack_gz};

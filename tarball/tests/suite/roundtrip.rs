@@ -19,7 +19,7 @@ fn scratch() -> tempfile::TempDir {
 enum Node {
     File(Vec<u8>, u32),
     Link(String),
-    Dir(BTreeMap<String, Node>),
+    Dir(BTreeMap<String, Self>),
 }
 
 fn name() -> impl Strategy<Value = String> {
