@@ -11,6 +11,7 @@
 #[path = "../tests/common/reverse.rs"]
 mod reverse;
 
+use std::fmt::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -69,7 +70,7 @@ fn plant(tree: &Path) -> usize {
         let mut text = String::with_capacity(size + 16);
         while text.len() < size {
             text.push_str(WORDS[next(WORDS.len())]);
-            text.push_str(&format!(" x{} ", next(1000)));
+            write!(text, " x{} ", next(1000)).expect("strings take all");
         }
         let path = tree
             .join(format!("dir{}", file / 50))
