@@ -13,10 +13,9 @@ use tokio_util::sync::CancellationToken;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt().init();
-    let state = std::env::temp_dir().join("buildfarm-https-hello");
     let server = Server::bind("127.0.0.1:8119")
         .await?
-        .identity(Identity::dev(state, &[])?);
+        .identity(Identity::dev(".buildfarm", &[])?);
     println!("http://{0}/ and https://{0}/", server.local_addr());
 
     let stop = CancellationToken::new();

@@ -7,7 +7,7 @@
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let app = Router::new().route("/", get(async |Extension(peer): Extension<Peer>| format!("hello {}\n", peer.addr)));
-//! let identity = Identity::dev("state", &[])?;
+//! let identity = Identity::dev(".buildfarm", &[])?;
 //! let server = Server::bind("127.0.0.1:8119").await?.identity(identity);
 //! println!("https://{}", server.local_addr());
 //! server.serve(app, CancellationToken::new()).await?;

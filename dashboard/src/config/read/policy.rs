@@ -8,7 +8,7 @@ use super::{plain, too_many};
 
 /// Work spent on finding patterns that match no builder. A farm written by people needs less; beyond it
 /// such patterns go unnoticed rather than a hostile file taking minutes.
-const MAX_STEPS: usize = 5_000_000;
+const MAX_WORK: usize = 5_000_000;
 
 pub(super) fn policies(
     sink: &mut Sink<'_>,
@@ -32,7 +32,7 @@ pub(super) fn policies(
         return Vec::new();
     }
     let mut policies = Vec::new();
-    let mut steps = MAX_STEPS;
+    let mut steps = MAX_WORK;
     for item in items.iter() {
         let at = item.span().start;
         let Some(table) = item.get_ref().as_table() else {
