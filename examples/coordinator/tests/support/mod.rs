@@ -12,20 +12,20 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// A git repository in a temporary folder.
-pub struct Repo(tempfile::TempDir);
+pub(crate) struct Repo(tempfile::TempDir);
 
 impl Repo {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let repo = Self(tempfile::tempdir().unwrap());
         repo.git(&["init", "--quiet", "--initial-branch=main"]);
         repo
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
-    pub fn git(&self, args: &[&str]) -> String {
+    pub(crate) fn git(&self, args: &[&str]) -> String {
         let identity = [
             "-c",
             "user.name=Ada",
@@ -49,7 +49,7 @@ impl Repo {
     }
 
     /// Commits files and returns the commit's hash.
-    pub fn commit(&self, subject: &str, files: &[(&str, &str)]) -> String {
+    pub(crate) fn commit(&self, subject: &str, files: &[(&str, &str)]) -> String {
         for (name, content) in files {
             std::fs::write(self.path().join(name), content).unwrap();
         }
@@ -60,9 +60,9 @@ impl Repo {
 }
 
 /// A running coordinator.
-pub struct Coordinator {
+pub(crate) struct Coordinator {
     child: Child,
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     lines: Receiver<String>,
     data: PathBuf,
     seen: Vec<String>,
@@ -70,11 +70,11 @@ pub struct Coordinator {
 
 impl Coordinator {
     /// Starts one on a free port and waits until it has printed where it is.
-    pub fn start(repo: &Repo, data: &Path, more: &[&str]) -> Self {
+    pub(crate) fn start(repo: &Repo, data: &Path, more: &[&str]) -> Self {
         Self::start_at(repo, data, "127.0.0.1:0", more)
     }
 
-    pub fn start_at(repo: &Repo, data: &Path, listen: &str, more: &[&str]) -> Self {
+    pub(crate) fn start_at(repo: &Repo, data: &Path, listen: &str, more: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_coordinator"))
             .args(["--listen", listen, "--repo"])
             .arg(repo.path())
@@ -106,7 +106,7 @@ impl Coordinator {
     }
 
     /// Waits for a line of output that contains `text`.
-    pub fn line(&mut self, text: &str) -> String {
+    pub(crate) fn line(&mut self, text: &str) -> String {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
             match self
@@ -120,13 +120,13 @@ impl Coordinator {
         }
     }
 
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// Asks it to stop as Ctrl-C or a service manager does, and says how long it took.
-    pub fn terminate(mut self) -> Duration {
+    pub(crate) fn terminate(mut self) -> Duration {
         let began = Instant::now();
         let pid = self.child.id().to_string();
         assert!(
@@ -141,11 +141,11 @@ impl Coordinator {
         began.elapsed()
     }
 
-    pub fn worker(&self, hostname: &str) -> Worker {
+    pub(crate) fn worker(&self, hostname: &str) -> Worker {
         Worker::start(self.address, &self.data.join("worker.key"), hostname)
     }
 
-    pub fn get(&self, path: &str) -> Vec<u8> {
+    pub(crate) fn get(&self, path: &str) -> Vec<u8> {
         let (status, body) = http_get(self.address, path);
         assert_eq!(
             status,
@@ -156,11 +156,11 @@ impl Coordinator {
         body
     }
 
-    pub fn json(&self, path: &str) -> Value {
+    pub(crate) fn json(&self, path: &str) -> Value {
         serde_json::from_slice(&self.get(path)).unwrap()
     }
 
-    pub fn builds(&self) -> Vec<Value> {
+    pub(crate) fn builds(&self) -> Vec<Value> {
         self.json("/api/v1/builds?limit=1000")
             .as_array()
             .unwrap()
@@ -168,7 +168,7 @@ impl Coordinator {
     }
 
     /// Waits until the builds are as wanted, and returns them.
-    pub fn wait_for_builds(
+    pub(crate) fn wait_for_builds(
         &self,
         limit: Duration,
         wanted: impl Fn(&[Value]) -> bool,
@@ -183,7 +183,7 @@ impl Coordinator {
         })
     }
 
-    pub fn wait_for_workers(&self, limit: Duration, count: usize) {
+    pub(crate) fn wait_for_workers(&self, limit: Duration, count: usize) {
         wait(limit, || {
             let workers = self.json("/api/v1/workers");
             let live = workers
@@ -209,13 +209,13 @@ impl Drop for Coordinator {
 }
 
 /// A running `buildlet`, as on another machine.
-pub struct Worker {
+pub(crate) struct Worker {
     child: Child,
     _work_dir: tempfile::TempDir,
 }
 
 impl Worker {
-    pub fn start(coordinator: SocketAddr, key_file: &Path, hostname: &str) -> Self {
+    pub(crate) fn start(coordinator: SocketAddr, key_file: &Path, hostname: &str) -> Self {
         let work_dir = tempfile::tempdir().unwrap();
         let child = Command::new(buildlet())
             .arg("--coordinator")
@@ -234,7 +234,7 @@ impl Worker {
         }
     }
 
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -271,7 +271,7 @@ fn buildlet() -> &'static Path {
 }
 
 /// Asks again and again until the answer is `Ok`. Panics with the last `Err` when the time is up.
-pub fn wait<T>(limit: Duration, mut ask: impl FnMut() -> Result<T, String>) -> T {
+pub(crate) fn wait<T>(limit: Duration, mut ask: impl FnMut() -> Result<T, String>) -> T {
     let deadline = Instant::now() + limit;
     loop {
         match ask() {
@@ -286,11 +286,11 @@ pub fn wait<T>(limit: Duration, mut ask: impl FnMut() -> Result<T, String>) -> T
 }
 
 /// A plain GET on a connection of its own.
-pub fn http_get(address: SocketAddr, path: &str) -> (u16, Vec<u8>) {
+pub(crate) fn http_get(address: SocketAddr, path: &str) -> (u16, Vec<u8>) {
     try_http_get(address, path).unwrap()
 }
 
-pub fn try_http_get(address: SocketAddr, path: &str) -> std::io::Result<(u16, Vec<u8>)> {
+pub(crate) fn try_http_get(address: SocketAddr, path: &str) -> std::io::Result<(u16, Vec<u8>)> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
     write!(
@@ -330,7 +330,7 @@ pub fn try_http_get(address: SocketAddr, path: &str) -> std::io::Result<(u16, Ve
 }
 
 /// Command lines of living processes that contain `text`.
-pub fn processes_with(text: &str) -> Vec<String> {
+pub(crate) fn processes_with(text: &str) -> Vec<String> {
     let Ok(processes) = std::fs::read_dir("/proc") else {
         return Vec::new();
     };
