@@ -223,8 +223,8 @@ async fn run(session: Arc<Session>, control: Stream, orders: mpsc::Receiver<u64>
             .encode(out);
         }
     });
+    // Without `biased`: a peer that floods one branch must not starve the others.
     let reason = tokio::select! {
-        biased;
         () = session.stop.cancelled() => session.reason(),
         reason = read_lines(reader, timing, None, |message| session.on_message(message)) => reason,
         reason = write => reason,

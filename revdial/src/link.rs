@@ -5,7 +5,7 @@ use std::{io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf},
     sync::mpsc,
-    time::{Instant, sleep_until, timeout, timeout_at},
+    time::{Instant, sleep, sleep_until, timeout, timeout_at},
 };
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     control::{Decoder, MAX_LINE, Message},
 };
 
-/// How long a goodbye may hold up the end of a session.
+/// How long a goodbye, ours or the peer's, may hold up the end of a session.
 const GOODBYE_LIMIT: Duration = Duration::from_secs(1);
 
 /// Bytes of control lines gathered into one write.
@@ -178,8 +178,16 @@ impl Lines {
                 self.torn = false;
                 Ok(())
             }
-            Ok(Err(error)) if is_hang_up(&error) => Err(CloseReason::Peer(None)),
-            Ok(Err(error)) => Err(CloseReason::Io(Arc::new(error))),
+            Ok(Err(error)) => {
+                // The reader may have the better reason: a goodbye that came before the hang-up.
+                sleep(GOODBYE_LIMIT).await;
+                let reason = if is_hang_up(&error) {
+                    CloseReason::Peer(None)
+                } else {
+                    CloseReason::Io(Arc::new(error))
+                };
+                Err(reason)
+            }
             Err(_) => Err(CloseReason::WriteTimeout(self.timing.write)),
         }
     }

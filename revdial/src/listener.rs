@@ -174,8 +174,8 @@ async fn run(
         }),
         tasks: JoinSet::new(),
     };
+    // Without `biased`: a peer that floods one branch must not starve the others.
     let reason = tokio::select! {
-        biased;
         () = stop.cancelled() => CloseReason::Local,
         reason = read_lines(reader, timing, Some(UNANNOUNCED_IDLE), |message| pickups.on_message(message)) => reason,
         reason = lines.run(report_queue, false, |message, out| message.encode(out)) => reason,

@@ -130,6 +130,31 @@ async fn any_kind_of_request_can_be_answered_by_a_switch() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_switch_is_on_the_wire_before_the_connection_changes_hands() {
+    // A transport that takes 7 bytes at a time.
+    let (near, far) = tokio::io::duplex(7);
+    let service = service_fn(app);
+    let served = tokio::spawn(serve_connection(
+        far,
+        service,
+        ServeConfig::default(),
+        CancellationToken::new(),
+    ));
+    let mut stream = Stream::new(near);
+    stream.write_all(GO_REQUEST.as_bytes()).await.unwrap();
+    sleep(secs(1)).await;
+    let answer = read_until(&mut stream, "\r\n\r\n").await;
+    assert!(
+        answer.starts_with("HTTP/1.1 101 Switching Protocols\r\n"),
+        "{answer}"
+    );
+    stream.write_all(b"ping").await.unwrap();
+    assert_eq!(read_until(&mut stream, "ping").await, "ping");
+    drop(stream);
+    served.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn our_own_client_and_server_agree() {
     let (stream, _served, _) = serve();
     let (mut stream, head) = upgrade::request(

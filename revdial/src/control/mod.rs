@@ -7,9 +7,11 @@
 mod decode;
 mod encode;
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 pub use decode::{Decoder, ProtocolError};
+
+use crate::redact;
 
 /// The longest line in bytes, its LF included. A Go peer gives up on anything longer.
 pub const MAX_LINE: usize = 4096;
@@ -17,8 +19,8 @@ pub const MAX_LINE: usize = 4096;
 /// The longest error text sent, in bytes before JSON escaping.
 pub const MAX_ERR: usize = 1024;
 
-/// One control line.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One control line. Its `Debug` form shows no dialer id, which is a secret.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Message {
     /// Either way: nothing has happened, I am still here.
@@ -45,6 +47,25 @@ pub enum Message {
     },
     /// A command of another protocol generation; to be ignored.
     Unknown,
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KeepAlive { every } => f.debug_struct("KeepAlive").field("every", every).finish(),
+            Self::ConnReady { conn_path } => f
+                .debug_struct("ConnReady")
+                .field("conn_path", &redact(conn_path))
+                .finish(),
+            Self::PickupFailed { conn_path, err } => f
+                .debug_struct("PickupFailed")
+                .field("conn_path", &conn_path.as_deref().map(redact))
+                .field("err", err)
+                .finish(),
+            Self::Close { why } => f.debug_struct("Close").field("why", why).finish(),
+            Self::Unknown => f.write_str("Unknown"),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! The exchange: a request, at most one redirect, the switch.
 
-use std::{fmt::Write as _, io, time::Duration};
+use std::{
+    fmt::{self, Write as _},
+    io,
+    time::Duration,
+};
 
 use tokio::{io::AsyncWriteExt, time::timeout};
 
@@ -11,14 +15,15 @@ use super::{
 };
 use crate::{
     Stream,
-    path::{InvalidTarget, check_target},
+    path::{InvalidTarget, check_target, redact},
 };
 
 /// What the Go programs call themselves.
 const USER_AGENT: &str = "Go-http-client/1.1";
 
-/// A request without a body, to be answered by a switch of protocols.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A request without a body, to be answered by a switch of protocols. Its `Debug` form shows
+/// neither header values nor dialer ids, which are secrets.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     /// The method, for example `GET`.
     pub method: String,
@@ -89,6 +94,18 @@ impl Request {
     }
 }
 
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("target", &redact(&self.target))
+            .field("host", &self.host)
+            .field("headers", &names)
+            .finish()
+    }
+}
+
 /// Bounds of one [`request()`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -139,7 +156,7 @@ pub enum UpgradeError {
     /// The server redirected to another server, which would need another connection.
     #[error("redirect Location must be relative: URL {location:?} is not relative: {fault}")]
     BadLocation {
-        /// Where to.
+        /// Where to, without secrets.
         location: String,
         /// What is wrong with it.
         fault: &'static str,
@@ -223,7 +240,7 @@ async fn exchange(
         }
         target = location(&head)?;
         if rest == Rest::Unread {
-            return Err(UpgradeError::ClosedByRedirect(target));
+            return Err(UpgradeError::ClosedByRedirect(redact(&target)));
         }
     }
     Err(UpgradeError::TooManyRedirects)
@@ -264,7 +281,7 @@ fn location(head: &ResponseHead) -> Result<String, UpgradeError> {
     };
     match fault {
         Some(fault) => Err(UpgradeError::BadLocation {
-            location: location.chars().take(200).collect(),
+            location: redact(location).chars().take(200).collect(),
             fault,
         }),
         None => Ok(location.to_owned()),
