@@ -68,7 +68,8 @@ impl Read for BodyReader {
             }
         }
         let count = buf.len().min(self.current.len());
-        self.current.copy_to_slice(buf.get_mut(..count).unwrap_or_default());
+        self.current
+            .copy_to_slice(buf.get_mut(..count).unwrap_or_default());
         Ok(count)
     }
 }

@@ -211,10 +211,7 @@ mod tests {
         assert_eq!(form.value("cmd"), b"a/b");
         assert_eq!(form.query("cmd"), b"q");
         assert_eq!(form.value("dir"), b"d");
-        assert_eq!(
-            form.post("env").collect::<Vec<_>>(),
-            [&b"A=1"[..], b"B 2"]
-        );
+        assert_eq!(form.post("env").collect::<Vec<_>>(), [&b"A=1"[..], b"B 2"]);
         assert_eq!(form.value("bad"), b"");
         assert_eq!(form.value("x"), b"");
         assert_eq!(form.value("flag"), b"");

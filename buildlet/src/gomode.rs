@@ -97,7 +97,10 @@ mod tests {
 
     #[test]
     fn takes_decimal_modes_of_regular_files_only() {
-        assert_eq!(GoMode::parse_regular(b"420").unwrap().unix_permissions(), 0o644);
+        assert_eq!(
+            GoMode::parse_regular(b"420").unwrap().unix_permissions(),
+            0o644
+        );
         let setuid = GoMode::parse_regular(b"8389101").unwrap();
         assert_eq!(setuid.unix_permissions(), 0o4755);
         for bad in ["", "rw", "0x1ff", "2147484141", "134218239", "1.5"] {

@@ -92,7 +92,7 @@ impl RelPath {
             .0
             .parent()
             .filter(|parent| !parent.as_os_str().is_empty());
-        Some((parent.unwrap_or(Path::new(".")), name))
+        Some((parent.unwrap_or_else(|| Path::new(".")), name))
     }
 }
 
@@ -130,7 +130,10 @@ mod tests {
             ("", "path not provided"),
             ("/etc", "path \"/etc\" is not relative"),
             ("..", "path \"..\" refers to a parent directory"),
-            ("a/../../b", "path \"a/../../b\" refers to a parent directory"),
+            (
+                "a/../../b",
+                "path \"a/../../b\" refers to a parent directory",
+            ),
         ] {
             assert_eq!(clean(path).unwrap_err(), want);
         }

@@ -401,7 +401,10 @@ mod tests {
         assert_eq!(home("127.0.0.1:8119").unwrap(), "127.0.0.1");
         assert_eq!(home("[::1]:8119").unwrap(), "::1");
         for bad in ["farm.example", "farm.example:https", ":443", "a b:1", ""] {
-            assert_eq!(home(bad).unwrap_err(), ReverseError::Address(bad.to_owned()));
+            assert_eq!(
+                home(bad).unwrap_err(),
+                ReverseError::Address(bad.to_owned())
+            );
         }
     }
 

@@ -52,7 +52,11 @@ impl Buildlet {
         let processes = Processes::new(config.adopt_orphans).map_err(StartError::Adopt)?;
         let strays = tree::kill_strays(work_dir.path(), config.kill.limit);
         if strays.killed > 0 {
-            tracing::warn!(killed = strays.killed, left = strays.left, "killed processes of an earlier worker");
+            tracing::warn!(
+                killed = strays.killed,
+                left = strays.left,
+                "killed processes of an earlier worker"
+            );
         }
         let password = config.password.as_deref().filter(|text| !text.is_empty());
         let worker = Worker {
@@ -87,7 +91,9 @@ impl Buildlet {
         };
         match ended {
             Ok(_) | Err(Abort::Gone) => {}
-            Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "connection cut"),
+            Err(error) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "connection cut")
+            }
         }
     }
 

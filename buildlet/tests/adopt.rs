@@ -1,5 +1,10 @@
 //! A worker that adopts orphans. One test: adoption is a property of the process.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests, too, say best where they failed"
+)]
+
 mod common;
 
 use std::time::Duration;
@@ -17,7 +22,9 @@ async fn nothing_hides_from_the_parent_of_orphans() {
     // Leaves session, tree and environment: only adoption finds it.
     let hide = "(setsid env -i /bin/sh -c 'echo $$ > pid; exec sleep 1000 >/dev/null 2>&1' &)";
 
-    let answer = worker.sh(&format!("{hide}; while ! test -s pid; do sleep 0.01; done")).await;
+    let answer = worker
+        .sh(&format!("{hide}; while ! test -s pid; do sleep 0.01; done"))
+        .await;
     assert_eq!(answer.state(), "ok");
     assert_eq!(answer.trailer("Buildlet-Strays-Killed"), Some("1"));
     let pid = pid_in(&file).await;
@@ -25,18 +32,27 @@ async fn nothing_hides_from_the_parent_of_orphans() {
 
     std::fs::remove_file(&file).unwrap();
     let mut client = worker.connect().await;
-    client.send(post("/exec", &shell(&format!("{hide}; sleep 1000")))).await;
+    client
+        .send(post("/exec", &shell(&format!("{hide}; sleep 1000"))))
+        .await;
     let pid = pid_in(&file).await;
     drop(client);
     eventually(Duration::from_secs(2), || !alive(pid)).await;
 
     // With nothing left over, ending is cheap, and nobody is killed by mistake.
     let answer = worker.sh("echo fine").await;
-    assert_eq!((answer.text().as_str(), answer.trailer("Buildlet-Strays-Killed")), ("fine\n", None));
+    assert_eq!(
+        (
+            answer.text().as_str(),
+            answer.trailer("Buildlet-Strays-Killed")
+        ),
+        ("fine\n", None)
+    );
 
     // Orphans that end while their command runs are reaped, so no zombies gather.
     let mut client = worker.connect().await;
-    let script = "for i in 1 2 3 4 5; do (true &); (sh -c 'sleep 0.1' &); done; echo $$ > pid; sleep 1000";
+    let script =
+        "for i in 1 2 3 4 5; do (true &); (sh -c 'sleep 0.1' &); done; echo $$ > pid; sleep 1000";
     std::fs::remove_file(&file).unwrap();
     client.send(post("/exec", &shell(script))).await;
     pid_in(&file).await;

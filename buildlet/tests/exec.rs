@@ -1,5 +1,10 @@
 //! `/exec`: what is run, where, with what, and what is told of it.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests, too, say best where they failed"
+)]
+
 mod common;
 
 use std::time::{Duration, Instant};
@@ -63,7 +68,10 @@ async fn process_states() {
     ] {
         let answer = worker.sh(script).await;
         let got = answer.state().trim_end_matches(" (core dumped)");
-        assert_eq!((got, answer.trailer("Buildlet-Outcome")), (state, Some(outcome)));
+        assert_eq!(
+            (got, answer.trailer("Buildlet-Outcome")),
+            (state, Some(outcome))
+        );
     }
 }
 
@@ -73,9 +81,21 @@ async fn what_cannot_start_is_told_in_the_trailer() {
     worker.write("plain.txt", "text");
     let w = worker.dir.display();
     for (cmd, dir, state) in [
-        ("./nope", "", format!("fork/exec {w}/nope: no such file or directory")),
-        ("/bin/sh", "nodir", format!("chdir {w}/nodir: no such file or directory")),
-        ("./plain.txt", "", format!("fork/exec {w}/plain.txt: permission denied")),
+        (
+            "./nope",
+            "",
+            format!("fork/exec {w}/nope: no such file or directory"),
+        ),
+        (
+            "/bin/sh",
+            "nodir",
+            format!("chdir {w}/nodir: no such file or directory"),
+        ),
+        (
+            "./plain.txt",
+            "",
+            format!("fork/exec {w}/plain.txt: permission denied"),
+        ),
     ] {
         let answer = worker.post("/exec", &[("cmd", cmd), ("dir", dir)]).await;
         assert_eq!(answer.status, 200);
@@ -88,17 +108,26 @@ async fn what_cannot_start_is_told_in_the_trailer() {
 async fn refusals() {
     let worker = worker().await;
     let answer = worker.get("/exec").await;
-    assert_eq!((answer.status, answer.text().as_str()), (400, "requires POST method\n"));
+    assert_eq!(
+        (answer.status, answer.text().as_str()),
+        (400, "requires POST method\n")
+    );
     let answer = worker.ask("POST /exec?cmd=sh HTTP/1.0\r\n\r\n").await;
     assert_eq!(answer.status, 400);
     assert_eq!(answer.text(), "HTTP/1.1 or higher required\n");
     let answer = worker.post("/exec", &[("mode", "sys")]).await;
-    assert_eq!((answer.status, answer.text().as_str()), (400, "requires 'cmd' parameter\n"));
+    assert_eq!(
+        (answer.status, answer.text().as_str()),
+        (400, "requires 'cmd' parameter\n")
+    );
     assert!(answer.head.contains("\r\nTrailer: Process-State\r\n"));
     assert_eq!(answer.trailers, "");
     let answer = worker.post("/exec", &[("cmd", "nosuchcmd")]).await;
     assert_eq!(answer.status, 422);
-    assert_eq!(answer.text(), "invalid 'cmd' parameter: command \"nosuchcmd\" not found\n");
+    assert_eq!(
+        answer.text(),
+        "invalid 'cmd' parameter: command \"nosuchcmd\" not found\n"
+    );
 }
 
 #[tokio::test]
@@ -146,7 +175,13 @@ async fn environment_and_arguments() {
 
     form.push(("debug", "1"));
     let answer = worker.post("/exec", &form).await;
-    assert!(answer.text().starts_with(":: Running /usr/bin/sh with args ["), "{}", answer.text());
+    assert!(
+        answer
+            .text()
+            .starts_with(":: Running /usr/bin/sh with args ["),
+        "{}",
+        answer.text()
+    );
 }
 
 #[tokio::test]
@@ -154,13 +189,18 @@ async fn output_streams_as_it_comes() {
     let worker = worker().await;
     let mut client = worker.connect().await;
     client
-        .send(post("/exec", &shell("echo one; read x < gate; echo two >&2")))
+        .send(post(
+            "/exec",
+            &shell("echo one; read x < gate; echo two >&2"),
+        ))
         .await;
     nix::unistd::mkfifo(&worker.dir.join("gate"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     // A race lost here shows as an error text in place of the lines.
     client.head().await;
     assert_eq!(client.chunk().await.unwrap(), b"one\n");
-    tokio::fs::write(worker.dir.join("gate"), "go\n").await.unwrap();
+    tokio::fs::write(worker.dir.join("gate"), "go\n")
+        .await
+        .unwrap();
     let rest = client.body("Transfer-Encoding: chunked").await;
     assert_eq!(rest.text(), "two\n");
     assert_eq!(rest.state(), "ok");
@@ -181,7 +221,10 @@ async fn binary_output_in_bulk_with_a_slow_reader() {
     let worker = worker().await;
     let mut client = worker.connect().await;
     client
-        .send(post("/exec", &shell("head -c 50000000 /dev/zero | tr '\\0' '\\377'; echo end >&2")))
+        .send(post(
+            "/exec",
+            &shell("head -c 50000000 /dev/zero | tr '\\0' '\\377'; echo end >&2"),
+        ))
         .await;
     let head = client.head().await;
     // Long enough for every buffer between to fill up.
@@ -199,7 +242,9 @@ async fn a_hundred_at_a_time() {
     for number in 0..100 {
         let worker = worker.clone();
         tasks.spawn(async move {
-            let answer = worker.sh(&format!("echo {number}; exit {}", number % 3)).await;
+            let answer = worker
+                .sh(&format!("echo {number}; exit {}", number % 3))
+                .await;
             assert_eq!(answer.text(), format!("{number}\n"));
             let want = match number % 3 {
                 0 => "ok".to_owned(),
@@ -239,7 +284,10 @@ async fn a_program_just_written_can_be_run() {
             assert_eq!(worker.put(&target, script.as_bytes()).await.text(), "OK");
             let name = format!("bin/{number}");
             let answer = worker.post("/exec", &[("cmd", &name)]).await;
-            assert_eq!((answer.text(), answer.state()), (format!("{number}\n"), "ok"));
+            assert_eq!(
+                (answer.text(), answer.state()),
+                (format!("{number}\n"), "ok")
+            );
         });
     }
     while let Some(done) = tasks.join_next().await {

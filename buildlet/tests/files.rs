@@ -1,5 +1,10 @@
 //! Trees in and out, listing, removal, and the paths that must not lead outside.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests, too, say best where they failed"
+)]
+
 mod common;
 
 use std::io::{Read, Write};
@@ -31,7 +36,8 @@ mod tar_entry {
                 Kind::Symlink(link) => (b'2', "", *link),
             };
             let mut head = [0_u8; 512];
-            let mut put = |at: usize, bytes: &[u8]| head[at..at + bytes.len()].copy_from_slice(bytes);
+            let mut put =
+                |at: usize, bytes: &[u8]| head[at..at + bytes.len()].copy_from_slice(bytes);
             put(0, name.as_bytes());
             put(100, b"0000644\0");
             put(108, b"0000000\0");
@@ -57,7 +63,9 @@ use tar_entry::Kind::{Dir, File, Symlink};
 
 fn gunzip(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    flate2::read::MultiGzDecoder::new(bytes).read_to_end(&mut out).unwrap();
+    flate2::read::MultiGzDecoder::new(bytes)
+        .read_to_end(&mut out)
+        .unwrap();
     out
 }
 
@@ -94,9 +102,18 @@ fn names(worker: &Fixture, dir: &str) -> Vec<String> {
 async fn write_refuses() {
     let worker = worker().await;
     for (target, want) in [
-        ("/write?mode=420&path=../x", "invalid 'path' parameter: path \"../x\" refers to a parent directory\n"),
-        ("/write?mode=420&path=/x", "invalid 'path' parameter: path \"/x\" is not relative\n"),
-        ("/write?mode=420&path=", "invalid 'path' parameter: path not provided\n"),
+        (
+            "/write?mode=420&path=../x",
+            "invalid 'path' parameter: path \"../x\" refers to a parent directory\n",
+        ),
+        (
+            "/write?mode=420&path=/x",
+            "invalid 'path' parameter: path \"/x\" is not relative\n",
+        ),
+        (
+            "/write?mode=420&path=",
+            "invalid 'path' parameter: path not provided\n",
+        ),
         ("/write?mode=rw&path=x", "bad mode\n"),
         ("/write?mode=2147484141&path=x", "bad mode\n"),
     ] {
@@ -125,7 +142,10 @@ async fn a_short_upload_leaves_the_old_file() {
         .send("PUT /write?mode=420&path=f HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n")
         .await;
     assert_eq!(client.answer().await.status, 400);
-    common::eventually(std::time::Duration::from_secs(2), || names(&worker, "") == ["f"]).await;
+    common::eventually(std::time::Duration::from_secs(2), || {
+        names(&worker, "") == ["f"]
+    })
+    .await;
     assert_eq!(std::fs::read(worker.dir.join("f")).unwrap(), b"old");
 }
 
@@ -137,7 +157,9 @@ async fn nothing_leads_outside() {
     symlink(outside.path(), worker.dir.join("out")).unwrap();
     symlink("..", worker.dir.join("up")).unwrap();
     for link in ["out", "up"] {
-        let answer = worker.put(&format!("/write?mode=420&path={link}/planted"), b"x").await;
+        let answer = worker
+            .put(&format!("/write?mode=420&path={link}/planted"), b"x")
+            .await;
         assert_eq!(answer.status, 500);
         let archive = tar(&[("planted", File("x"))]);
         let answer = worker.put(&format!("/writetgz?dir={link}"), &archive).await;
@@ -146,12 +168,20 @@ async fn nothing_leads_outside() {
         assert_ne!(worker.put("/writetgz", &archive).await.status, 200);
         assert_ne!(worker.get(&format!("/ls?dir={link}")).await.status, 200);
         assert_ne!(worker.get(&format!("/tgz?dir={link}")).await.status, 200);
-        worker.post("/removeall", &[("path", &format!("{link}/keep"))]).await;
+        worker
+            .post("/removeall", &[("path", &format!("{link}/keep"))])
+            .await;
     }
     for path in ["..", "a/../..", "/"] {
-        assert_eq!(worker.post("/removeall", &[("path", path)]).await.status, 400);
+        assert_eq!(
+            worker.post("/removeall", &[("path", path)]).await.status,
+            400
+        );
     }
-    assert_eq!(worker.post("/removeall", &[("path", ".")]).await.status, 200);
+    assert_eq!(
+        worker.post("/removeall", &[("path", ".")]).await.status,
+        200
+    );
     assert!(names(&worker, "").is_empty());
     let text = std::fs::read_to_string(outside.path().join("keep")).unwrap();
     assert_eq!(text, "secret");
@@ -208,13 +238,19 @@ async fn archives_that_are_refused() {
     for (body, want) in [
         (&b"not gzip"[..], "requires gzip-compressed body"),
         (&cut, "tar error"),
-        (&tar(&[("../x", File("x"))]), "tar file contained invalid name \"../x\""),
+        (
+            &tar(&[("../x", File("x"))]),
+            "tar file contained invalid name \"../x\"",
+        ),
     ] {
         let answer = worker.put("/writetgz", body).await;
         assert_eq!(answer.status, 400);
         assert!(answer.text().starts_with(want), "{}", answer.text());
     }
-    assert_eq!(worker.get("/writetgz").await.text(), "requires PUT or POST method\n");
+    assert_eq!(
+        worker.get("/writetgz").await.text(),
+        "requires PUT or POST method\n"
+    );
 }
 
 #[tokio::test]
@@ -223,7 +259,10 @@ async fn urls_are_not_fetched() {
     let url = [("url", "http://localhost/x.tar.gz")];
     let answer = worker.post("/writetgz?dir=go1.4", &url).await;
     assert_eq!(answer.status, 501);
-    assert_eq!(worker.post("/writetgz?dir=d", &[]).await.text(), "missing url POST param\n");
+    assert_eq!(
+        worker.post("/writetgz?dir=d", &[]).await.text(),
+        "missing url POST param\n"
+    );
     std::fs::create_dir(worker.dir.join("go1.4")).unwrap();
     let answer = worker.post("/writetgz?dir=go1.4", &url).await;
     assert_eq!((answer.status, answer.text().as_str()), (200, "SKIP"));
@@ -244,16 +283,26 @@ async fn golden_ls() {
     worker.write("a/skip/me", "");
     worker.write("z\tn\nl", "");
     symlink("b.txt", worker.dir.join("a/link")).unwrap();
-    for (path, mode) in [("a", 0o755), ("a/b.txt", 0o644), ("a/skip", 0o755), ("z\tn\nl", 0o600)] {
+    for (path, mode) in [
+        ("a", 0o755),
+        ("a/b.txt", 0o644),
+        ("a/skip", 0o755),
+        ("z\tn\nl", 0o600),
+    ] {
         let mode = std::fs::Permissions::from_mode(mode);
         std::fs::set_permissions(worker.dir.join(path), mode).unwrap();
     }
     for path in ["a/b.txt", "z\tn\nl"] {
-        let file = std::fs::File::options().write(true).open(worker.dir.join(path)).unwrap();
+        let file = std::fs::File::options()
+            .write(true)
+            .open(worker.dir.join(path))
+            .unwrap();
         let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_795_337_379);
         file.set_modified(time).unwrap();
     }
-    let answer = worker.get("/ls?dir=&recursive=true&digest=true&skip=a/skip&skip=").await;
+    let answer = worker
+        .get("/ls?dir=&recursive=true&digest=true&skip=a/skip&skip=")
+        .await;
     assert_eq!(
         answer.text(),
         "drwxr-xr-x\ta/\n\
@@ -286,18 +335,29 @@ async fn removal_copes() {
     std::fs::create_dir_all(worker.dir.join(&deep)).unwrap();
     worker.write("keep/f", "x");
     symlink("keep", worker.dir.join("link")).unwrap();
-    let form = [("path", "cache"), ("path", "d"), ("path", "link"), ("path", "nope/x"), ("path", "keep/f/x")];
+    let form = [
+        ("path", "cache"),
+        ("path", "d"),
+        ("path", "link"),
+        ("path", "nope/x"),
+        ("path", "keep/f/x"),
+    ];
     let answer = worker.post("/removeall", &form).await;
     assert_eq!((answer.status, answer.text().as_str()), (200, ""));
     assert_eq!(names(&worker, ""), ["keep"]);
     assert_eq!(names(&worker, "keep"), ["f"]);
 
     // In the query as well; and the work directory itself stays.
-    let answer = worker.ask("POST /removeall?path=. HTTP/1.1\r\nHost: \r\n\r\n").await;
+    let answer = worker
+        .ask("POST /removeall?path=. HTTP/1.1\r\nHost: \r\n\r\n")
+        .await;
     assert_eq!(answer.status, 200);
     assert!(names(&worker, "").is_empty());
     let answer = worker.post("/removeall", &[]).await;
-    assert_eq!((answer.status, answer.text().as_str()), (400, "requires 'path' parameter\n"));
+    assert_eq!(
+        (answer.status, answer.text().as_str()),
+        (400, "requires 'path' parameter\n")
+    );
     let answer = worker.post("/removeall", &[("path", "..")]).await;
     assert_eq!(answer.text(), "bad 'path' parameter: \"..\"\n");
 }
@@ -306,9 +366,15 @@ async fn removal_copes() {
 async fn a_work_directory_that_was_removed_comes_back() {
     let worker = worker().await;
     std::fs::remove_dir_all(&worker.dir).unwrap();
-    assert_eq!(worker.sh("pwd").await.text(), format!("{}\n", worker.dir.display()));
+    assert_eq!(
+        worker.sh("pwd").await.text(),
+        format!("{}\n", worker.dir.display())
+    );
     std::fs::remove_dir_all(&worker.dir).unwrap();
-    assert_eq!(worker.put("/write?path=f&mode=420", b"x").await.text(), "OK");
+    assert_eq!(
+        worker.put("/write?path=f&mode=420", b"x").await.text(),
+        "OK"
+    );
 }
 
 #[tokio::test]
@@ -318,7 +384,13 @@ async fn uploads_have_bounds() {
         config.limits.archive.max_bytes = 10_000;
     })
     .await;
-    assert_eq!(worker.put("/write?path=f&mode=420", &[b'x'; 10]).await.status, 200);
+    assert_eq!(
+        worker
+            .put("/write?path=f&mode=420", &[b'x'; 10])
+            .await
+            .status,
+        200
+    );
     let answer = worker.put("/write?path=f&mode=420", &[b'x'; 11]).await;
     assert_eq!(answer.status, 500);
     assert_eq!(answer.text(), "file is larger than 10 bytes\n");

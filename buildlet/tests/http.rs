@@ -1,5 +1,10 @@
 //! The surface all endpoints share, and what hostile clients send.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests, too, say best where they failed"
+)]
+
 mod common;
 
 use std::time::Duration;
@@ -13,22 +18,40 @@ async fn open_endpoints() {
     let worker = worker_with(|config| config.password = Some("p".to_owned())).await;
     let answer = worker.get("/").await;
     assert_eq!(answer.status, 200);
-    assert_eq!(answer.text(), format!("buildlet running on {}\n", buildlet::go_platform()));
+    assert_eq!(
+        answer.text(),
+        format!("buildlet running on {}\n", buildlet::go_platform())
+    );
     assert_eq!(worker.get("/healthz").await.text(), "ok\n");
     assert_eq!(worker.get("/debug/x?n=5").await.text(), "XXXXX");
     assert_eq!(worker.get("/debug/x?n=-5").await.text(), "");
     assert_eq!(worker.get("/debug/x?n=99999999").await.body.len(), 1 << 20);
     let answer = worker.get("/nope").await;
-    assert_eq!((answer.status, answer.text().as_str()), (404, "404 page not found\n"));
+    assert_eq!(
+        (answer.status, answer.text().as_str()),
+        (404, "404 page not found\n")
+    );
     assert_eq!(worker.ask(post("/connect-ssh", &[])).await.status, 404);
 }
 
 #[tokio::test]
 async fn passwords() {
     let worker = worker_with(|config| config.password = Some("p:w".to_owned())).await;
-    for path in ["/status", "/workdir", "/ls", "/tgz", "/exec", "/halt", "/debug/goroutines"] {
+    for path in [
+        "/status",
+        "/workdir",
+        "/ls",
+        "/tgz",
+        "/exec",
+        "/halt",
+        "/debug/goroutines",
+    ] {
         let answer = worker.get(path).await;
-        assert_eq!((answer.status, answer.text().as_str()), (403, "invalid password\n"), "{path}");
+        assert_eq!(
+            (answer.status, answer.text().as_str()),
+            (403, "invalid password\n"),
+            "{path}"
+        );
         assert!(!answer.head.contains("WWW-Authenticate"));
     }
     // "any:p:w", "any:wrong", "p:w", nonsense
@@ -49,15 +72,32 @@ async fn passwords() {
 async fn golden_status_and_work_dir() {
     let worker = worker().await;
     let answer = worker.get("/status").await;
-    assert!(answer.head.contains("\r\nContent-Type: application/json; charset=utf-8\r\n"));
-    assert!(answer.text().starts_with("{\"Version\":29,\"Impl\":"), "{}", answer.text());
+    assert!(
+        answer
+            .head
+            .contains("\r\nContent-Type: application/json; charset=utf-8\r\n")
+    );
+    assert!(
+        answer.text().starts_with("{\"Version\":29,\"Impl\":"),
+        "{}",
+        answer.text()
+    );
     let status: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(status["RunningExecs"], 0);
     let answer = worker.get("/workdir").await;
     assert_eq!(answer.text(), worker.dir.display().to_string());
-    let answer = worker.ask("POST /status HTTP/1.1\r\nContent-Length: 0\r\n\r\n").await;
-    assert_eq!((answer.status, answer.text().as_str()), (400, "requires GET method\n"));
-    assert!(answer.head.contains("\r\nX-Content-Type-Options: nosniff\r\n"));
+    let answer = worker
+        .ask("POST /status HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
+        .await;
+    assert_eq!(
+        (answer.status, answer.text().as_str()),
+        (400, "requires GET method\n")
+    );
+    assert!(
+        answer
+            .head
+            .contains("\r\nX-Content-Type-Options: nosniff\r\n")
+    );
 }
 
 #[tokio::test]
@@ -66,17 +106,24 @@ async fn connections_are_used_again() {
     let mut client = worker.connect().await;
     for _ in 0..3 {
         // All at once: they are answered in order.
-        client.send("GET /healthz HTTP/1.1\r\n\r\nGET /nope HTTP/1.1\r\n\r\n").await;
+        client
+            .send("GET /healthz HTTP/1.1\r\n\r\nGET /nope HTTP/1.1\r\n\r\n")
+            .await;
         client.send(post("/exec", &shell("echo hi"))).await;
         assert_eq!(client.answer().await.text(), "ok\n");
         assert_eq!(client.answer().await.status, 404);
         let answer = client.answer().await;
         assert_eq!((answer.text().as_str(), answer.state()), ("hi\n", "ok"));
     }
-    client.send("GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n").await;
+    client
+        .send("GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n")
+        .await;
     let answer = client.answer().await;
     assert!(answer.head.contains("\r\nConnection: close\r\n"));
-    assert_eq!(client.stream.read_u8().await.unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof);
+    assert_eq!(
+        client.stream.read_u8().await.unwrap_err().kind(),
+        std::io::ErrorKind::UnexpectedEof
+    );
 }
 
 #[tokio::test]
@@ -86,7 +133,9 @@ async fn http_1_0_gets_plain_bodies() {
     let answer = worker.ask("GET /ls HTTP/1.0\r\n\r\n").await;
     assert!(!answer.head.contains("chunked"));
     assert!(answer.text().starts_with("-rw"));
-    let answer = worker.ask("HEAD /healthz HTTP/1.1\r\nConnection: close\r\n\r\n").await;
+    let answer = worker
+        .ask("HEAD /healthz HTTP/1.1\r\nConnection: close\r\n\r\n")
+        .await;
     assert!(answer.head.contains("\r\nContent-Length: 3\r\n"));
     assert!(answer.body.is_empty());
 }
@@ -116,7 +165,9 @@ async fn bodies_are_asked_for() {
 async fn a_refused_upload_still_gets_its_answer() {
     let worker = worker().await;
     let mut client = worker.connect().await;
-    client.send("PUT /write?path=..&mode=420 HTTP/1.1\r\nContent-Length: 100000000\r\n\r\n").await;
+    client
+        .send("PUT /write?path=..&mode=420 HTTP/1.1\r\nContent-Length: 100000000\r\n\r\n")
+        .await;
     let (mut reader, mut writer) = client.stream.split();
     let mut text = String::new();
     let block = vec![b'x'; 100_000];
@@ -158,9 +209,18 @@ async fn slow_and_endless_heads() {
 async fn smuggling_is_refused() {
     let worker = worker().await;
     for (request, status) in [
-        ("POST /exec HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-        ("POST /exec HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 501),
-        ("POST /exec HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400),
+        (
+            "POST /exec HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            400,
+        ),
+        (
+            "POST /exec HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+            501,
+        ),
+        (
+            "POST /exec HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+            400,
+        ),
         ("GET / HTTP/3.0\r\n\r\n", 505),
         ("\x16\x03\x01\x02\x00\x01\r\n\r\n", 400),
         ("GET /%zz HTTP/1.1\r\n\r\n", 400),
@@ -174,8 +234,13 @@ async fn smuggling_is_refused() {
 async fn a_form_too_large_reads_as_empty() {
     let worker = worker_with(|config| config.limits.form = 100).await;
     let long = "x".repeat(200);
-    let answer = worker.post("/exec", &[("cmd", "sh"), ("cmdArg", &long)]).await;
-    assert_eq!((answer.status, answer.text().as_str()), (400, "requires 'cmd' parameter\n"));
+    let answer = worker
+        .post("/exec", &[("cmd", "sh"), ("cmdArg", &long)])
+        .await;
+    assert_eq!(
+        (answer.status, answer.text().as_str()),
+        (400, "requires 'cmd' parameter\n")
+    );
 }
 
 #[tokio::test]

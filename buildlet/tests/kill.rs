@@ -1,5 +1,10 @@
 //! A command leaves nothing behind: whoever goes away, whatever it started.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests, too, say best where they failed"
+)]
+
 mod common;
 
 use std::time::Duration;
@@ -78,7 +83,9 @@ async fn client_leaves_at_once() {
 async fn client_that_does_not_read_and_leaves() {
     let worker = worker().await;
     let mut client = worker.connect().await;
-    client.send(post("/exec", &shell("echo $$ > pid; yes"))).await;
+    client
+        .send(post("/exec", &shell("echo $$ > pid; yes")))
+        .await;
     let pid = pid_in(&worker.dir.join("pid")).await;
     // By now, or soon, the writer waits for the client to read.
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -96,7 +103,11 @@ async fn left_over_processes_end_with_the_command() {
     ] {
         let answer = worker.sh(script).await;
         assert_eq!((answer.text().as_str(), answer.state()), ("done\n", "ok"));
-        assert_eq!(answer.trailer("Buildlet-Strays-Killed"), Some("1"), "{script}");
+        assert_eq!(
+            answer.trailer("Buildlet-Strays-Killed"),
+            Some("1"),
+            "{script}"
+        );
         let pid = pid_in(&worker.dir.join("pid")).await;
         assert!(!alive(pid));
     }
@@ -106,7 +117,10 @@ async fn left_over_processes_end_with_the_command() {
 async fn output_after_the_main_process_is_waited_for() {
     let worker = worker().await;
     let answer = worker.sh("(sleep 0.1; echo late) & echo early").await;
-    assert_eq!((answer.text().as_str(), answer.state()), ("early\nlate\n", "ok"));
+    assert_eq!(
+        (answer.text().as_str(), answer.state()),
+        ("early\nlate\n", "ok")
+    );
     assert_eq!(answer.trailer("Buildlet-Strays-Killed"), None);
 }
 
@@ -114,7 +128,8 @@ async fn output_after_the_main_process_is_waited_for() {
 async fn a_grace_lets_a_command_end_itself() {
     let worker = worker_with(|config| config.kill.grace = Duration::from_secs(5)).await;
     let mut client = worker.connect().await;
-    let script = "trap 'echo asked > said; exit 0' TERM; echo $$ > pid; while :; do sleep 0.01; done";
+    let script =
+        "trap 'echo asked > said; exit 0' TERM; echo $$ > pid; while :; do sleep 0.01; done";
     client.send(post("/exec", &shell(script))).await;
     let pid = pid_in(&worker.dir.join("pid")).await;
     drop(client);
@@ -135,7 +150,9 @@ async fn a_hundred_commands_die_together() {
     let mut clients = Vec::new();
     for _ in 0..100 {
         let mut client = worker.connect().await;
-        client.send(post("/exec", &shell("sleep 1000 & sleep 1000"))).await;
+        client
+            .send(post("/exec", &shell("sleep 1000 & sleep 1000")))
+            .await;
         client.head().await;
         clients.push(client);
     }

@@ -1,5 +1,10 @@
 //! Dialling home over real TLS, against a small coordinator made of the same crates.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests, too, say best where they failed"
+)]
+
 mod common;
 
 use std::path::Path;
@@ -35,7 +40,10 @@ struct Coordinator {
 
 async fn take_reverse(State(farm): State<Coordinator>, request: Request) -> Response {
     let line = |name: &str| {
-        let value = request.headers().get(name).map(|value| value.to_str().unwrap());
+        let value = request
+            .headers()
+            .get(name)
+            .map(|value| value.to_str().unwrap());
         format!("{name}: {}", value.unwrap_or("<none>"))
     };
     let head = [
@@ -127,8 +135,13 @@ fn worker(farm: &Farm, pin: [u8; 32]) -> Worker {
     config.halt_delay = Duration::from_millis(10);
     let buildlet = Buildlet::new(config).unwrap();
     let address = format!("localhost:{}", farm.address.port());
-    let mut registration =
-        Registration::new(address, "linux-amd64", "box1", " secret\n", client::pinned(pin));
+    let mut registration = Registration::new(
+        address,
+        "linux-amd64",
+        "box1",
+        " secret\n",
+        client::pinned(pin),
+    );
     registration.backoff.first = Duration::from_millis(10);
     registration.backoff.max = Duration::from_millis(100);
     let stop = CancellationToken::new();
@@ -158,7 +171,9 @@ impl Worker {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, find).await.expect("event does not come")
+        tokio::time::timeout(PATIENCE, find)
+            .await
+            .expect("event does not come")
     }
 }
 
@@ -188,14 +203,23 @@ async fn registers_and_serves() {
          x-go-builder-version: 29\nx-go-host-type: linux-amd64\nx-revdial-version: 2"
     );
     let dialer = farm.dialers.recv().await.unwrap();
-    let status = ask(&dialer, b"GET /status HTTP/1.1\r\nHost: box1\r\nConnection: close\r\n\r\n".to_vec()).await;
+    let status = ask(
+        &dialer,
+        b"GET /status HTTP/1.1\r\nHost: box1\r\nConnection: close\r\n\r\n".to_vec(),
+    )
+    .await;
     assert!(status.contains("\"Version\":29"), "{status}");
     let answer = ask(&dialer, post("/exec", &shell("echo hi; exit 3"))).await;
-    assert!(answer.contains("3\r\nhi\n\r\n0\r\nProcess-State: exit status 3\r\n"), "{answer}");
+    assert!(
+        answer.contains("3\r\nhi\n\r\n0\r\nProcess-State: exit status 3\r\n"),
+        "{answer}"
+    );
 
     worker.stop.cancel();
     assert_eq!(worker.run.await.unwrap(), Ok(()));
-    tokio::time::timeout(PATIENCE, dialer.closed()).await.unwrap();
+    tokio::time::timeout(PATIENCE, dialer.closed())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -207,13 +231,18 @@ async fn comes_back_and_ends_what_ran() {
     let dialer = first.dialers.recv().await.unwrap();
     let mut stream = dialer.dial().await.unwrap();
     stream
-        .write_all(&post("/exec", &shell("setsid sh -c 'echo $$ > pid; sleep 1000' & wait")))
+        .write_all(&post(
+            "/exec",
+            &shell("setsid sh -c 'echo $$ > pid; sleep 1000' & wait"),
+        ))
         .await
         .unwrap();
     let pid = pid_in(&worker.dir.path().join("pid")).await;
     // Only the control connection goes; the command's own connection is held open here.
     dialer.close();
-    let lost = worker.event(|event| matches!(event, Event::Lost { .. })).await;
+    let lost = worker
+        .event(|event| matches!(event, Event::Lost { .. }))
+        .await;
     assert!(matches!(lost, Event::Lost { reason } if !reason.is_empty()));
     eventually(Duration::from_secs(2), || !alive(pid)).await;
     drop(stream);
@@ -223,7 +252,9 @@ async fn comes_back_and_ends_what_ran() {
     first.stop.cancel();
     drop(dialer);
     drop(first);
-    worker.event(|event| matches!(event, Event::Unreachable { .. })).await;
+    worker
+        .event(|event| matches!(event, Event::Unreachable { .. }))
+        .await;
     let mut second = farm(state.path(), &address).await;
     let dialer = second.dialers.recv().await.unwrap();
     let answer = ask(&dialer, post("/exec", &shell("echo again"))).await;
@@ -240,7 +271,9 @@ async fn says_why_it_was_refused() {
     let farm = farm(state.path(), "127.0.0.1:0").await;
     farm.coordinator.refuse.store(412, Ordering::Release);
     let mut worker = worker(&farm, farm.pin);
-    let refused = worker.event(|event| matches!(event, Event::Refused { .. })).await;
+    let refused = worker
+        .event(|event| matches!(event, Event::Refused { .. }))
+        .await;
     assert_eq!(
         refused,
         Event::Refused {
@@ -248,7 +281,9 @@ async fn says_why_it_was_refused() {
             text: "invalid build key".to_owned()
         }
     );
-    let retry = worker.event(|event| matches!(event, Event::RetryIn(_))).await;
+    let retry = worker
+        .event(|event| matches!(event, Event::RetryIn(_)))
+        .await;
     assert!(matches!(retry, Event::RetryIn(pause) if pause >= Duration::from_secs(15)));
     worker.stop.cancel();
     worker.run.await.unwrap().unwrap();

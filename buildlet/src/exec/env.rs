@@ -88,7 +88,10 @@ pub(crate) fn compose<'a>(
         .map(|(name, value)| pair(name, value))
         .collect();
     env.extend(asked.map(|text| OsString::from_vec(text.to_vec())));
-    env.extend(ours.iter().map(|(name, value)| pair(OsStr::new(name), value)));
+    env.extend(
+        ours.iter()
+            .map(|(name, value)| pair(OsStr::new(name), value)),
+    );
     let mut env = dedup(env);
     set_path(&mut env, path, work_dir);
     env

@@ -44,7 +44,10 @@ struct Job {
 
 /// How a job ended.
 enum Ended {
-    Exited { status: ExitStatus, strays: Destroyed },
+    Exited {
+        status: ExitStatus,
+        strays: Destroyed,
+    },
     NotStarted(String),
 }
 
@@ -194,7 +197,9 @@ where
         Ok(started) => started,
         Err(error) => {
             let Resolved { program, dir, .. } = &job.resolved;
-            return Ok(Ended::NotStarted(state::start_failure(program, dir, &error)));
+            return Ok(Ended::NotStarted(state::start_failure(
+                program, dir, &error,
+            )));
         }
     };
     let enough = CancellationToken::new();
@@ -209,7 +214,8 @@ where
             running.wait().await
         }
     };
-    let status = status.map_err(|error| Abort::Handler(format!("command not observed: {error}")))?;
+    let status =
+        status.map_err(|error| Abort::Handler(format!("command not observed: {error}")))?;
     if !pumped && let Ok(done) = timeout(worker.config.kill.drain, &mut pumping).await {
         done?;
         pumped = true;
@@ -320,12 +326,7 @@ impl Drop for Running {
     }
 }
 
-async fn end(
-    mut child: Child,
-    tree: Arc<Tree>,
-    kill: KillPolicy,
-    output: Option<io::PipeReader>,
-) {
+async fn end(mut child: Child, tree: Arc<Tree>, kill: KillPolicy, output: Option<io::PipeReader>) {
     let swept = Arc::clone(&tree);
     let sweep = tokio::task::spawn_blocking(move || swept.destroy(kill.grace, kill.limit));
     let wait = async {

@@ -147,9 +147,15 @@ mod tests {
             run("go/src/make.bash", "", false),
             ok("/w/go/src/make.bash", "/w/go/src/make.bash", "/w/go/src")
         );
-        assert_eq!(run("./t.sh", "sub", false), ok("/w/t.sh", "/w/t.sh", "/w/sub"));
+        assert_eq!(
+            run("./t.sh", "sub", false),
+            ok("/w/t.sh", "/w/t.sh", "/w/sub")
+        );
         assert_eq!(run("sh", "", false), ok("/bin/sh", "/bin/sh", "/w"));
-        assert_eq!(run("/bin/sh", "/tmp", false), ok("/bin/sh", "/bin/sh", "/tmp"));
+        assert_eq!(
+            run("/bin/sh", "/tmp", false),
+            ok("/bin/sh", "/bin/sh", "/tmp")
+        );
         assert_eq!(run("", "", false), bad(400, "requires 'cmd' parameter"));
         assert_eq!(
             run("../x", "", false),

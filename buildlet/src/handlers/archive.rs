@@ -65,11 +65,7 @@ where
     exchange.reply(reply).await
 }
 
-async fn fetch<T>(
-    worker: &Worker,
-    exchange: &mut Exchange<T>,
-    dir: &RelPath,
-) -> Result<(), Abort>
+async fn fetch<T>(worker: &Worker, exchange: &mut Exchange<T>, dir: &RelPath) -> Result<(), Abort>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

@@ -89,7 +89,9 @@ fn walk(
     out: &mut BlockWriter,
 ) -> io::Result<()> {
     if depth > MAX_DEPTH {
-        return Err(io::Error::other(format!("deeper than {MAX_DEPTH} directories")));
+        return Err(io::Error::other(format!(
+            "deeper than {MAX_DEPTH} directories"
+        )));
     }
     let mut names: Vec<OsString> = dir
         .entries()?

@@ -26,8 +26,7 @@ where
 }
 
 /// Result of work on a blocking thread; a panic there is an error like any other.
-pub(crate) async fn joined<R>(
-    task: tokio::task::JoinHandle<io::Result<R>>,
-) -> io::Result<R> {
-    task.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+pub(crate) async fn joined<R>(task: tokio::task::JoinHandle<io::Result<R>>) -> io::Result<R> {
+    task.await
+        .unwrap_or_else(|error| Err(io::Error::other(error)))
 }

@@ -91,12 +91,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Exchange<T> {
                 Step::More => {}
             }
             wire.buf.reserve(32 * 1024);
-            match timeout(
-                self.limits.body_idle,
-                wire.reader.read_buf(&mut wire.buf),
-            )
-            .await
-            {
+            match timeout(self.limits.body_idle, wire.reader.read_buf(&mut wire.buf)).await {
                 Ok(Ok(0)) => wire.eof = true,
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => return Err(BodyError::Io(error)),

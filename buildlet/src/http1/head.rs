@@ -221,11 +221,7 @@ fn split_target(target: &str) -> Result<(Vec<u8>, String), HeadError> {
     }
     let path = crate::form::percent_decode(path.as_bytes(), false)
         .ok_or(HeadError::Malformed("request target"))?;
-    let path = if path.is_empty() {
-        b"/".to_vec()
-    } else {
-        path
-    };
+    let path = if path.is_empty() { b"/".to_vec() } else { path };
     Ok((path, query.to_owned()))
 }
 

@@ -84,10 +84,7 @@ pub trait Handler<T>: Sync {
     /// Answers one request. An `Err` cuts the connection; `Ok` without an answer sends a 500.
     ///
     /// The future is dropped when the connection is.
-    fn handle(
-        &self,
-        exchange: &mut Exchange<T>,
-    ) -> impl Future<Output = Result<(), Abort>> + Send;
+    fn handle(&self, exchange: &mut Exchange<T>) -> impl Future<Output = Result<(), Abort>> + Send;
 }
 
 /// How a connection ended.

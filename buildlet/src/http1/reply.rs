@@ -80,7 +80,11 @@ impl Reply {
             field(&mut out, name, value);
         }
         if framing != Framing::None {
-            field(&mut out, "Date", &httpdate::fmt_http_date(SystemTime::now()));
+            field(
+                &mut out,
+                "Date",
+                &httpdate::fmt_http_date(SystemTime::now()),
+            );
         }
         match framing {
             Framing::Sized => field(&mut out, "Content-Length", &self.body.len().to_string()),

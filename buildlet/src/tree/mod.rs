@@ -105,9 +105,7 @@ impl Processes {
 /// Kills what an earlier worker left behind in a work directory. Blocks for at most `limit`.
 pub(crate) fn kill_strays(work_dir: &Path, limit: Duration) -> Destroyed {
     let mut mark = format!("{WORK_DIR}=").into_bytes();
-    mark.extend_from_slice(std::os::unix::ffi::OsStrExt::as_bytes(
-        work_dir.as_os_str(),
-    ));
+    mark.extend_from_slice(std::os::unix::ffi::OsStrExt::as_bytes(work_dir.as_os_str()));
     sweep(limit, &mut BTreeSet::new(), |_| system::marked(&mark))
 }
 

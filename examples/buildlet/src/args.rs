@@ -39,7 +39,12 @@ pub(crate) struct Args {
     pub(crate) coordinator: Option<String>,
 
     /// Key to join with; visible to other users of this machine, so better --key-file
-    #[arg(long, value_name = "KEY", env = "BUILDFARM_KEY", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "KEY",
+        env = "BUILDFARM_KEY",
+        hide_env_values = true
+    )]
     pub(crate) key: Option<String>,
 
     /// File the key is in [default: .buildfarm/worker.key, if there]
@@ -134,7 +139,9 @@ pub(crate) fn from_go(args: impl IntoIterator<Item = OsString>) -> Vec<OsString>
 }
 
 fn translate(arg: &str) -> Option<String> {
-    let flag = arg.strip_prefix('-').filter(|flag| !flag.starts_with('-'))?;
+    let flag = arg
+        .strip_prefix('-')
+        .filter(|flag| !flag.starts_with('-'))?;
     let (name, value) = flag
         .split_once('=')
         .map_or((flag, None), |(name, value)| (name, Some(value)));
@@ -150,10 +157,7 @@ fn translate(arg: &str) -> Option<String> {
         ("halt" | "reboot", "0" | "f" | "F" | "FALSE" | "False") => "false",
         _ => value,
     });
-    Some(value.map_or_else(
-        || format!("--{ours}"),
-        |value| format!("--{ours}={value}"),
-    ))
+    Some(value.map_or_else(|| format!("--{ours}"), |value| format!("--{ours}={value}")))
 }
 
 #[cfg(test)]
@@ -167,7 +171,9 @@ mod tests {
 
     #[test]
     fn go_flags() {
-        let args = parse("buildlet -coordinator=farm:443 -reverse-type host-x -halt=false -hostname h -workdir=/w -reboot");
+        let args = parse(
+            "buildlet -coordinator=farm:443 -reverse-type host-x -halt=false -hostname h -workdir=/w -reboot",
+        );
         assert_eq!(args.coordinator.as_deref(), Some("farm:443"));
         assert_eq!(args.host_type.as_deref(), Some("host-x"));
         assert_eq!(args.hostname.as_deref(), Some("h"));
@@ -184,7 +190,10 @@ mod tests {
 
     #[test]
     fn grace_is_a_number_of_seconds() {
-        assert_eq!(parse("buildlet --kill-grace 1.5").kill_grace, Duration::from_millis(1500));
+        assert_eq!(
+            parse("buildlet --kill-grace 1.5").kill_grace,
+            Duration::from_millis(1500)
+        );
         for bad in ["-1", "x", "1e9", "nan"] {
             let args = ["buildlet", "--kill-grace", bad];
             assert!(Args::try_parse_from(args).is_err(), "{bad}");

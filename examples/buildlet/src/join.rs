@@ -23,7 +23,9 @@ const MAX_FILE: u64 = 1 << 20;
 pub(crate) fn registration(args: &Args) -> Result<Registration> {
     let text = key_text(args)?;
     let coordinator = args.coordinator.clone().unwrap_or_else(|| {
-        say(&format!("no --coordinator given, trying {LOCAL_COORDINATOR}"));
+        say(&format!(
+            "no --coordinator given, trying {LOCAL_COORDINATOR}"
+        ));
         LOCAL_COORDINATOR.to_owned()
     });
     let (secret, pin) = if is_go_key(&text) {
@@ -41,7 +43,13 @@ pub(crate) fn registration(args: &Args) -> Result<Registration> {
         None => system_name()?,
     };
     let tls = trust(args, pin)?;
-    Ok(Registration::new(coordinator, host_type, hostname, secret, tls))
+    Ok(Registration::new(
+        coordinator,
+        host_type,
+        hostname,
+        secret,
+        tls,
+    ))
 }
 
 fn key_text(args: &Args) -> Result<String> {
@@ -72,7 +80,9 @@ fn trust(args: &Args, pin: Option<[u8; 32]>) -> Result<Arc<rustls::ClientConfig>
         return Ok(client::pinned(pin));
     }
     if args.danger_no_verify {
-        say("warning: whatever answers at the coordinator's address is trusted (--danger-no-verify)");
+        say(
+            "warning: whatever answers at the coordinator's address is trusted (--danger-no-verify)",
+        );
         return Ok(client::danger_no_verification());
     }
     if let Some(path) = &args.ca_file {
@@ -83,7 +93,8 @@ fn trust(args: &Args, pin: Option<[u8; 32]>) -> Result<Arc<rustls::ClientConfig>
 }
 
 fn system_name() -> Result<String> {
-    let name = nix::unistd::gethostname().context("this machine has no name; give --hostname NAME")?;
+    let name =
+        nix::unistd::gethostname().context("this machine has no name; give --hostname NAME")?;
     Ok(name.to_string_lossy().into_owned())
 }
 

@@ -151,7 +151,9 @@ fn tell(event: &Event) {
         Event::Registered => say("registered, waiting for work"),
         Event::Unreachable { reason } => say(reason),
         Event::Refused { status, text } => {
-            say(&format!("the coordinator refused this worker: {text} (status {status})"));
+            say(&format!(
+                "the coordinator refused this worker: {text} (status {status})"
+            ));
         }
         Event::Lost { reason } => say(&format!("connection to the coordinator lost: {reason}")),
         Event::RetryIn(pause) => say(&format!("trying again in {:.1} s", pause.as_secs_f64())),
@@ -159,7 +161,11 @@ fn tell(event: &Event) {
     }
 }
 
-async fn listen(listener: &TcpListener, buildlet: &Buildlet, stop: &CancellationToken) -> Result<()> {
+async fn listen(
+    listener: &TcpListener,
+    buildlet: &Buildlet,
+    stop: &CancellationToken,
+) -> Result<()> {
     say(&format!("listening on http://{}", listener.local_addr()?));
     let mut connections = JoinSet::new();
     loop {

@@ -1,5 +1,10 @@
 //! The built program, as people use it.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests, too, say best where they failed"
+)]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -58,7 +63,11 @@ impl Running {
     }
 
     fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
+        kill(
+            Pid::from_raw(i32::try_from(self.child.id()).unwrap()),
+            signal,
+        )
+        .unwrap();
     }
 
     fn ends(mut self) -> Option<i32> {
@@ -88,13 +97,23 @@ fn help_starts_with_examples_and_tells_exit_codes() {
     let dir = tempfile::tempdir().unwrap();
     let output = buildlet(dir.path()).arg("--help").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.starts_with("Examples:\n  buildlet --coordinator "), "{text}");
+    assert!(
+        text.starts_with("Examples:\n  buildlet --coordinator "),
+        "{text}"
+    );
     assert!(text.contains("Exit codes:"));
     let output = buildlet(dir.path()).arg("-version").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("(protocol 29)"), "{text}");
-    let output = buildlet(dir.path()).args(["--completions", "bash"]).output().unwrap();
-    assert!(String::from_utf8(output.stdout).unwrap().contains("--coordinator"));
+    let output = buildlet(dir.path())
+        .args(["--completions", "bash"])
+        .output()
+        .unwrap();
+    assert!(
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .contains("--coordinator")
+    );
 }
 
 #[test]
@@ -114,11 +133,16 @@ fn mistakes_are_explained() {
     let (code, text) = run(&["--listen", "0.0.0.0:0"]);
     assert_eq!(code, Some(1));
     assert!(text.contains("--danger-no-password"), "{text}");
-    let key = buildfarm_dashboard::keys::JoinKey::generate().unwrap().with_pin([1; 32]);
+    let key = buildfarm_dashboard::keys::JoinKey::generate()
+        .unwrap()
+        .with_pin([1; 32]);
     let (code, text) = run(&["--coordinator", "localhost", "--key", &key.word()]);
     assert_eq!(code, Some(1));
     assert!(text.contains("is not HOST:PORT"), "{text}");
-    let left: Vec<PathBuf> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let left: Vec<PathBuf> = std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     assert!(left.is_empty(), "{left:?}");
 }
 
@@ -134,29 +158,46 @@ fn serves_and_ends_in_peace() {
     );
     let work_dir = running.says("working in ");
     let address = running.says("listening on http://");
-    let status = ask(&address, "GET /status HTTP/1.1\r\nConnection: close\r\n\r\n");
+    let status = ask(
+        &address,
+        "GET /status HTTP/1.1\r\nConnection: close\r\n\r\n",
+    );
     assert!(status.contains("\"Version\":29"), "{status}");
-    let answer = ask(&address, &exec("env; (setsid env -i sleep 1000 >/dev/null 2>&1 &); mkdir ro; chmod 555 ro"));
+    let answer = ask(
+        &address,
+        &exec("env; (setsid env -i sleep 1000 >/dev/null 2>&1 &); mkdir ro; chmod 555 ro"),
+    );
     assert!(answer.contains("OTHER=kept"));
     assert!(!answer.contains("secret"), "{answer}");
-    assert!(answer.contains("\r\nBuildlet-Strays-Killed: 1\r\n"), "{answer}");
+    assert!(
+        answer.contains("\r\nBuildlet-Strays-Killed: 1\r\n"),
+        "{answer}"
+    );
 
     // Ctrl-C in the middle of a command.
     let mut stream = TcpStream::connect(&address).unwrap();
-    stream.write_all(exec("trap '' TERM INT; echo $$; sleep 1000").as_bytes()).unwrap();
+    stream
+        .write_all(exec("trap '' TERM INT; echo $$; sleep 1000").as_bytes())
+        .unwrap();
     let mut reader = BufReader::new(&stream);
     let mut line = String::new();
     let pid: i32 = loop {
         line.clear();
         reader.read_line(&mut line).unwrap();
-        if line.trim().len() > 1 && let Ok(pid) = line.trim().parse() {
+        if line.trim().len() > 1
+            && let Ok(pid) = line.trim().parse()
+        {
             break pid;
         }
     };
     let start = Instant::now();
     running.signal(Signal::SIGINT);
     assert_eq!(running.ends(), Some(0));
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        start.elapsed()
+    );
     assert!(kill(Pid::from_raw(pid), None).is_err(), "command lives on");
     assert!(!Path::new(&work_dir).exists());
 }
@@ -164,9 +205,11 @@ fn serves_and_ends_in_peace() {
 #[test]
 fn a_given_work_directory_is_kept() {
     let dir = tempfile::tempdir().unwrap();
-    let running = Running::start(
-        buildlet(dir.path()).args(["-listen=127.0.0.1:0", "-workdir=w", "-halt=false"]),
-    );
+    let running = Running::start(buildlet(dir.path()).args([
+        "-listen=127.0.0.1:0",
+        "-workdir=w",
+        "-halt=false",
+    ]));
     let address = running.says("listening on http://");
     ask(&address, &exec("echo kept > file"));
     ask(&address, "POST /halt HTTP/1.1\r\nConnection: close\r\n\r\n");
@@ -192,13 +235,21 @@ fn ends_with_its_parent() {
 fn a_password_is_asked_for() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("pw"), "open\n").unwrap();
-    let running = Running::start(
-        buildlet(dir.path()).args(["--listen", "0.0.0.0:0", "--password-file", "pw"]),
-    );
-    let address = running.says("listening on http://").replace("0.0.0.0", "127.0.0.1");
+    let running = Running::start(buildlet(dir.path()).args([
+        "--listen",
+        "0.0.0.0:0",
+        "--password-file",
+        "pw",
+    ]));
+    let address = running
+        .says("listening on http://")
+        .replace("0.0.0.0", "127.0.0.1");
     let head = "GET /status HTTP/1.1\r\nConnection: close\r\n";
     assert!(ask(&address, &format!("{head}\r\n")).starts_with("HTTP/1.1 403 "));
-    let answer = ask(&address, &format!("{head}Authorization: Basic YW55Om9wZW4=\r\n\r\n"));
+    let answer = ask(
+        &address,
+        &format!("{head}Authorization: Basic YW55Om9wZW4=\r\n\r\n"),
+    );
     assert!(answer.starts_with("HTTP/1.1 200 "));
     running.signal(Signal::SIGTERM);
     assert_eq!(running.ends(), Some(0));
@@ -208,7 +259,9 @@ fn a_password_is_asked_for() {
 fn a_key_in_the_directory_is_found() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join(".buildfarm")).unwrap();
-    let key = buildfarm_dashboard::keys::JoinKey::generate().unwrap().with_pin([1; 32]);
+    let key = buildfarm_dashboard::keys::JoinKey::generate()
+        .unwrap()
+        .with_pin([1; 32]);
     std::fs::write(dir.path().join(".buildfarm/worker.key"), key.word()).unwrap();
     // Nobody listens on a port that was free a moment ago.
     let port = {
@@ -216,9 +269,14 @@ fn a_key_in_the_directory_is_found() {
         listener.local_addr().unwrap().port()
     };
     let address = format!("127.0.0.1:{port}");
-    let running = Running::start(
-        buildlet(dir.path()).args(["--coordinator", &address, "--hostname", "box1", "--host-type", "h"]),
-    );
+    let running = Running::start(buildlet(dir.path()).args([
+        "--coordinator",
+        &address,
+        "--hostname",
+        "box1",
+        "--host-type",
+        "h",
+    ]));
     running.says("using the key in .buildfarm/worker.key");
     running.says("offering h as box1");
     running.says("connecting to 127.0.0.1:");
