@@ -83,6 +83,8 @@ impl Buildlet {
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        // Dropped after the command that may run here: a shutdown waits until all have begun to be killed.
+        let _token = self.worker.tracker.token();
         let limits = &self.worker.config.limits.http;
         let ended = tokio::select! {
             () = stop.cancelled() => return,
@@ -109,7 +111,12 @@ impl Buildlet {
         self.worker.stop.cancel();
         self.worker.tracker.close();
         self.worker.tracker.wait().await;
-        self.worker.processes.reap_orphans();
+        let worker = Arc::clone(&self.worker);
+        let limit = worker.config.kill.limit;
+        let sweep = tokio::task::spawn_blocking(move || worker.processes.sweep_if_idle(limit));
+        if let Err(error) = sweep.await {
+            tracing::warn!(%error, "orphans not swept");
+        }
     }
 
     /// Removes everything in the work directory, read-only or not. What commands still write may stay.

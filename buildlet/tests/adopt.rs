@@ -77,6 +77,25 @@ async fn nothing_hides_from_the_parent_of_orphans() {
         done.unwrap();
     }
     eventually(Duration::from_secs(2), || children().is_empty()).await;
+
+    // The same with clients that go away, and with a shutdown.
+    let mut clients = Vec::new();
+    for _ in 0..10 {
+        let mut client = worker.connect().await;
+        client
+            .send(post(
+                "/exec",
+                &shell("(setsid env -i sleep 1000 >/dev/null 2>&1 &); sleep 1000"),
+            ))
+            .await;
+        client.head().await;
+        clients.push(client);
+    }
+    eventually(Duration::from_secs(5), || children().len() == 20).await;
+    clients.truncate(5);
+    eventually(Duration::from_secs(2), || children().len() <= 15).await;
+    worker.buildlet.shutdown().await;
+    assert!(children().is_empty(), "{:?}", children());
 }
 
 /// Children of this process, zombies too.

@@ -170,7 +170,7 @@ async fn shutdown_kills_and_waits() {
     client.send(post("/exec", &shell(ESCAPES[1]))).await;
     let pid = pid_in(&worker.dir.join("pid")).await;
     worker.buildlet.shutdown().await;
-    eventually(SOON, || !alive(pid)).await;
+    assert!(!alive(pid), "shutdown waits for the end of all");
     let head = client.head().await;
     let answer = client.body(&head).await;
     assert!(!answer.complete, "a killed command must not look ended");

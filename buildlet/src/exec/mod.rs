@@ -308,7 +308,11 @@ impl Running {
         }
         let swept = Arc::clone(tree);
         let limit = self.kill.limit;
-        let sweep = tokio::task::spawn_blocking(move || swept.destroy(Duration::ZERO, limit));
+        let sweep = tokio::task::spawn_blocking(move || {
+            let destroyed = swept.destroy(Duration::ZERO, limit);
+            swept.processes().sweep_if_idle(limit);
+            destroyed
+        });
         let destroyed = sweep.await.unwrap_or_default();
         self.parts = None;
         destroyed
@@ -341,6 +345,11 @@ async fn end(mut child: Child, tree: Arc<Tree>, kill: KillPolicy, output: Option
         // Never ends; a writer whose reader vanished would die of it instead of ending itself.
         never = discard(output) => match never {},
     };
+    let late = Arc::clone(&tree);
+    let sweep = tokio::task::spawn_blocking(move || late.processes().sweep_if_idle(kill.limit));
+    if let Err(error) = sweep.await {
+        tracing::warn!(%error, "orphans not swept");
+    }
     match destroyed {
         Ok(Destroyed { killed, left: 0 }) => tracing::debug!(killed, "command killed"),
         Ok(Destroyed { killed, left }) => {

@@ -139,6 +139,19 @@ pub(super) fn marked(mark: &[u8]) -> Vec<Process> {
         .collect()
 }
 
+/// All living processes below this one. Reaps its children that have ended.
+pub(super) fn orphans() -> Vec<Process> {
+    let me = getpid().as_raw();
+    let all = list();
+    for found in all.iter().filter(|found| found.parent == me && found.ended) {
+        reap(found.pid);
+    }
+    let tree = below(&all, &HashSet::from([me]), &HashSet::new());
+    all.into_iter()
+        .filter(|found| found.pid != me && !found.ended && tree.contains(&found.pid))
+        .collect()
+}
+
 /// Whether this process has children that are not known mains.
 pub(super) fn has_orphans(mains: &HashSet<i32>) -> bool {
     // Unreadable means unknown: look closer.

@@ -97,6 +97,31 @@ impl Processes {
         }
     }
 
+    /// Kills orphans nobody could be made answerable for, if no command runs any more. Does nothing unless this
+    /// process adopts them. Blocks for at most `limit`.
+    pub(crate) fn sweep_if_idle(&self, limit: Duration) {
+        if !self.adopt {
+            return;
+        }
+        // Looked at under the lock, so that a command just being started is not taken for an orphan.
+        let find = |_: &BTreeSet<system::Key>| {
+            let mains = self.mains();
+            if mains.is_empty() && system::has_orphans(&mains) {
+                system::orphans()
+            } else {
+                Vec::new()
+            }
+        };
+        let swept = sweep(limit, &mut BTreeSet::new(), find);
+        if swept.killed > 0 {
+            tracing::info!(
+                killed = swept.killed,
+                left = swept.left,
+                "killed orphans of earlier commands"
+            );
+        }
+    }
+
     fn mains(&self) -> MutexGuard<'_, HashSet<i32>> {
         self.mains.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -120,6 +145,11 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
+    /// The table this command is in.
+    pub(crate) fn processes(&self) -> &Processes {
+        &self.processes
+    }
+
     /// Tells that the main process was waited for: from now on its number may belong to someone else.
     pub(crate) fn main_reaped(&self) {
         if !self.reaped.swap(true, Ordering::AcqRel) {
