@@ -341,7 +341,7 @@ async fn chatter(farm: FakeFarm) {
                 farm.finish(attempt, Outcome::Passed, "", true, now);
                 id = None;
             }
-            _ if n % 9 == 0 => farm.logs.append(
+            _ if n.is_multiple_of(9) => farm.logs.append(
                 attempt,
                 format!("\x1b[36mfetching\x1b[0m fixtures {}%\r", n % 100),
             ),

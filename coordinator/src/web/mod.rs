@@ -16,6 +16,7 @@ mod headers;
 mod log_stream;
 mod log_view;
 mod params;
+mod sgr;
 mod verdict;
 mod words;
 mod workers_page;
