@@ -42,7 +42,9 @@ pub fn pack(
 ///
 /// # Errors
 ///
-/// As [`pack`].
+/// As [`pack`]. The gzip stream is then incomplete, too. Whoever compresses with an encoder of their
+/// own should see to that: many end their stream when they are dropped, and some readers take a tar
+/// stream without its end mark for whole.
 pub fn pack_gz(
     dir: &Dir,
     root: &str,
@@ -50,11 +52,39 @@ pub fn pack_gz(
     options: &PackOptions,
 ) -> Result<Packed, PackError> {
     let tree = Tree::open(dir, root)?;
-    let mut gzip = GzEncoder::new(writer, Compression::new(options.gzip_level.min(9)));
-    let packed = tree.pack(&mut gzip, options)?;
-    gzip.finish()
-        .map_err(|source| PackError::Write { source })?;
-    Ok(packed)
+    let level = Compression::new(options.gzip_level.min(9));
+    let gate = Gate { writer, open: true };
+    let mut gzip = GzEncoder::new(gate, level);
+    match tree.pack(&mut gzip, options) {
+        Ok(packed) => {
+            gzip.finish()
+                .map_err(|source| PackError::Write { source })?;
+            Ok(packed)
+        }
+        Err(error) => {
+            gzip.get_mut().open = false;
+            Err(error)
+        }
+    }
+}
+
+/// Keeps an encoder that is dropped from ending its stream well after a failure.
+struct Gate<W> {
+    writer: W,
+    open: bool,
+}
+
+impl<W: Write> Write for Gate<W> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if !self.open {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        self.writer.write(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
 }
 
 /// A tree that was found and opened, so that packing it can begin.

@@ -13,7 +13,7 @@ pub struct PackOptions {
     pub metadata: Metadata,
     /// How many directories deep the tree may be; each one on the way is held open. Default 256.
     pub max_depth: usize,
-    /// The level [`pack_gz`] compresses at, 0 to 9. Default 6.
+    /// The level [`pack_gz`](crate::pack_gz) compresses at, 0 to 9. Default 6.
     pub gzip_level: u32,
 }
 

@@ -1,7 +1,7 @@
 //! Packing trees.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, UNIX_EPOCH};
@@ -261,4 +261,20 @@ fn depth_is_bounded() {
     );
     let error = pack(&sandbox.dir(), "", io::sink(), &options(3)).unwrap_err();
     assert_eq!(error.to_string(), "a/b/c/d is more than 3 directories deep");
+}
+
+#[test]
+fn a_compressed_stream_does_not_end_well_after_a_failure() {
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.root().join("a"), "x").unwrap();
+    fs::create_dir_all(sandbox.root().join("b/c")).unwrap();
+    let options = PackOptions {
+        max_depth: 1,
+        ..PackOptions::default()
+    };
+    let mut archive = Vec::new();
+    pack_gz(&sandbox.dir(), "", &mut archive, &options).unwrap_err();
+    let mut plain = Vec::new();
+    let ended = flate2::read::GzDecoder::new(&archive[..]).read_to_end(&mut plain);
+    assert!(ended.is_err(), "{} bytes look whole", archive.len());
 }
