@@ -61,3 +61,7 @@ pub use handlers::info::go_platform;
 pub use parent::stdin_closed;
 pub use path::{PathError, RelPath};
 pub use service::Buildlet;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

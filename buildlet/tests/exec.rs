@@ -187,6 +187,7 @@ async fn environment_and_arguments() {
 #[tokio::test]
 async fn output_streams_as_it_comes() {
     let worker = worker().await;
+    nix::unistd::mkfifo(&worker.dir.join("gate"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     let mut client = worker.connect().await;
     client
         .send(post(
@@ -194,8 +195,6 @@ async fn output_streams_as_it_comes() {
             &shell("echo one; read x < gate; echo two >&2"),
         ))
         .await;
-    nix::unistd::mkfifo(&worker.dir.join("gate"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-    // A race lost here shows as an error text in place of the lines.
     client.head().await;
     assert_eq!(client.chunk().await.unwrap(), b"one\n");
     tokio::fs::write(worker.dir.join("gate"), "go\n")

@@ -47,8 +47,8 @@ pub(crate) struct Args {
     )]
     pub(crate) key: Option<String>,
 
-    /// File the key is in [default: .buildfarm/worker.key, if there]
-    #[arg(long, value_name = "PATH", conflicts_with = "key")]
+    /// File the key is in; goes before --key [default: .buildfarm/worker.key, if there]
+    #[arg(long, value_name = "PATH")]
     pub(crate) key_file: Option<PathBuf>,
 
     /// Kind of machine this is [default: this system's, such as linux-amd64]

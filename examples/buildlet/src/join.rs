@@ -53,16 +53,14 @@ pub(crate) fn registration(args: &Args) -> Result<Registration> {
 }
 
 fn key_text(args: &Args) -> Result<String> {
-    if let Some(key) = &args.key {
-        return Ok(key.trim().to_owned());
-    }
-    let path = match &args.key_file {
-        Some(path) => path.as_path(),
-        None if Path::new(LOCAL_KEY).exists() => {
+    let path = match (&args.key_file, &args.key) {
+        (Some(path), _) => path.as_path(),
+        (None, Some(key)) => return Ok(key.trim().to_owned()),
+        (None, None) if Path::new(LOCAL_KEY).exists() => {
             say(&format!("using the key in {LOCAL_KEY}"));
             Path::new(LOCAL_KEY)
         }
-        None => bail!(
+        (None, None) => bail!(
             "no key: give --key-file PATH, or BUILDFARM_KEY in the environment.\n\
              The coordinator prints a key when it starts; or serve without one: buildlet --listen 127.0.0.1:5936"
         ),
