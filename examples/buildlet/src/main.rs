@@ -1,6 +1,7 @@
 //! The worker program. `buildlet --help` tells what it does; the work is done by the `buildlet` crate.
 
 mod args;
+mod fresh;
 mod join;
 
 use std::path::PathBuf;
@@ -97,7 +98,10 @@ async fn work(args: &Args) -> Result<()> {
     let temporary = args.workdir.is_none();
     let dir = match &args.workdir {
         Some(dir) => dir.clone(),
-        None => fresh_dir()?,
+        None => {
+            fresh::clear_stale().await;
+            fresh::make()?
+        }
     };
     let mut config = Config::new(&dir);
     config.password = password;
@@ -219,19 +223,6 @@ fn password(args: &Args) -> Result<Option<String>> {
         ),
         _ => Ok(None),
     }
-}
-
-/// A directory nobody else has, readable for this user only.
-fn fresh_dir() -> Result<PathBuf> {
-    use std::os::unix::fs::DirBuilderExt as _;
-
-    let number = getrandom::u64().map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
-    let dir = std::env::temp_dir().join(format!("buildlet-{number:016x}"));
-    std::fs::DirBuilder::new()
-        .mode(0o700)
-        .create(&dir)
-        .with_context(|| format!("cannot make {}", dir.display()))?;
-    Ok(dir)
 }
 
 /// Ends or restarts the machine, if it was a client that ended the worker.

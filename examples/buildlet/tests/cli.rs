@@ -285,3 +285,38 @@ fn a_key_in_the_directory_is_found() {
     running.signal(Signal::SIGINT);
     assert_eq!(running.ends(), Some(0));
 }
+
+#[test]
+fn what_a_killed_worker_left_is_cleared() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = || Running::start(buildlet(dir.path()).args(["--listen", "127.0.0.1:0"]));
+    let first = start();
+    let work_dir = first.says("working in ");
+    let address = first.says("listening on http://");
+    let mut stream = TcpStream::connect(&address).unwrap();
+    stream
+        .write_all(exec("setsid sh -c 'echo $$ > pid; sleep 1000' & wait").as_bytes())
+        .unwrap();
+    let file = Path::new(&work_dir).join("pid");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let pid = loop {
+        assert!(Instant::now() < deadline);
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        if let Ok(pid) = text.trim().parse() {
+            break Pid::from_raw(pid);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    first.signal(Signal::SIGKILL);
+    assert_eq!(first.ends(), None);
+    assert!(kill(pid, None).is_ok(), "nobody was there to kill it");
+
+    let second = start();
+    second.says(&format!("removed {work_dir}"));
+    second.says("listening on http://");
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+    assert!(!Path::new(&work_dir).exists());
+    second.signal(Signal::SIGINT);
+    assert_eq!(second.ends(), Some(0));
+}
