@@ -54,8 +54,6 @@ pub enum Event {
     Exited(Exit),
     /// We could not run the build, or could not see what became of it.
     Trouble(Trouble),
-    /// Somebody asked to stop the build, and said why.
-    Cancel(String),
     /// The time that [`Life::wake`] named has come.
     Tick,
 }
@@ -152,9 +150,8 @@ impl Life {
                     Trouble::Failed(reason) => reason,
                     Trouble::Interrupted => "the coordinator stopped while it ran".to_owned(),
                 };
-                self.stop(Outcome::InfraFailed, reason, false, interrupted)
+                self.give_up(reason, interrupted)
             }
-            (_, Event::Cancel(reason)) => self.stop(Outcome::Canceled, reason, true, false),
             _ => Vec::new(),
         }
     }
@@ -236,31 +233,22 @@ impl Life {
                 } else {
                     "unpacking the source on the worker"
                 };
-                self.stop(
-                    Outcome::InfraFailed,
-                    format!("{what} took longer than {}", words(self.timeout)),
-                    false,
-                    false,
-                )
+                let limit = words(self.timeout);
+                self.give_up(format!("{what} took longer than {limit}"), false)
             }
             _ => Vec::new(),
         }
     }
 
-    fn stop(
-        &mut self,
-        outcome: Outcome,
-        reason: String,
-        worker_sound: bool,
-        interrupted: bool,
-    ) -> Vec<Effect> {
+    fn give_up(&mut self, reason: String, interrupted: bool) -> Vec<Effect> {
         self.phase = Phase::Over;
+        let outcome = Outcome::InfraFailed;
         vec![
             Effect::Stop,
             Effect::End(Ending {
                 outcome,
                 reason,
-                worker_sound,
+                worker_sound: false,
                 interrupted,
             }),
         ]
@@ -518,7 +506,6 @@ mod tests {
             (0..3).prop_map(|code| Event::Exited(Exit::Status(code))),
             Just(Event::Trouble(Trouble::Failed("x".into()))),
             Just(Event::Trouble(Trouble::Interrupted)),
-            Just(Event::Cancel("x".into())),
             Just(Event::Tick),
         ]
     }

@@ -1,4 +1,5 @@
 //! The store keeps every promise of its trait on a real SQLite file.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::time::Duration;
 

@@ -46,7 +46,7 @@ pub fn router(gate: Gate) -> Router {
 }
 
 async fn reverse(State(gate): State<Gate>, request: Request) -> Response {
-    let Some(peer) = request.extensions().get::<Peer>().cloned() else {
+    let Some(peer) = request.extensions().get::<Peer>().copied() else {
         return error_response(
             StatusCode::INTERNAL_SERVER_ERROR,
             "connection has no address",

@@ -231,7 +231,7 @@ impl WorkSource for GitSource {
         for (branch, tip) in branches {
             let since = match &old {
                 None if is_default(branch) => {
-                    Since::Recent(self.recent.unwrap_or(self.wanted.project().recent))
+                    Since::Recent(self.recent.unwrap_or_else(|| self.wanted.project().recent))
                 }
                 None => continue,
                 Some(old) if old.branches.get(branch) == Some(tip) => continue,

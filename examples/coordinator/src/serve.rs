@@ -165,7 +165,7 @@ impl Repo {
         // Any folder inside a working tree stands for the repository.
         let root = path.ancestors().find(|p| p.join(".git").exists());
         let bare = path.join("objects").is_dir() && path.join("HEAD").is_file();
-        let folder = root.or(bare.then_some(&*path)).with_context(|| {
+        let folder = root.or_else(|| bare.then_some(&*path)).with_context(|| {
             format!(
                 "{} is not a git repository: name one with --repo, or start the coordinator in one",
                 path.display()

@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::Context;
 use buildfarm_dashboard::keys::JoinKey;
 use buildlet::reverse::{self, Registration};
-use buildlet::{Buildlet, Config};
+use buildlet::{Buildlet, Config, EnvPolicy};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli;
@@ -17,7 +17,10 @@ pub(crate) async fn run(args: cli::Worker) -> anyhow::Result<()> {
     let pin = key
         .pin()
         .context("the key carries no certificate fingerprint")?;
-    let buildlet = Buildlet::new(Config::new(args.workdir))?;
+    let mut config = Config::new(args.workdir);
+    config.env = EnvPolicy::inherit(std::env::vars_os());
+    config.adopt_orphans = true;
+    let buildlet = Buildlet::new(config)?;
     let stop = CancellationToken::new();
     // Whatever ends the coordinator, kill -9 included, closes our standard input: nothing is left behind.
     let ended = stop.clone();

@@ -1,15 +1,13 @@
 //! Whoever is not a worker gets nowhere, and does no harm.
 
-mod support;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::{Coordinator, Repo};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
-use support::{Coordinator, Repo};
 
 const LIMIT: Duration = Duration::from_secs(20);
 

@@ -1,5 +1,4 @@
 //! A farm of real processes on loopback, for tests that look at it from outside.
-#![allow(dead_code, reason = "each test program uses its own part")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};

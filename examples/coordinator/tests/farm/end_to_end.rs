@@ -1,12 +1,10 @@
 //! The whole farm as its users run it: real programs, real git, real TLS.
 
-mod support;
-
 use std::collections::HashSet;
 use std::time::Duration;
 
+use crate::support::{Coordinator, Repo, processes_with, wait};
 use serde_json::Value;
-use support::{Coordinator, Repo, processes_with, wait};
 
 const FARM: &str = r#"
 [project]
@@ -16,7 +14,7 @@ recent = 10
 timeout = "60s"
 steps = [
     { name = "hello", run = "echo hello from $BUILDFARM_BUILDER" },
-    { name = "test", run = "sh ./test.sh", timeout = "4s" },
+    { name = "test", run = "sh ./test.sh", timeout = "6s" },
 ]
 "#;
 
@@ -99,7 +97,7 @@ fn a_repository_is_built_by_workers_that_joined() {
     assert_eq!(hung["outcome"], "timed_out");
     assert_eq!(
         hung["reason"],
-        "step test passed its limit of 4 s and was killed"
+        "step test passed its limit of 6 s and was killed"
     );
     wait(Duration::from_secs(5), || {
         let left = processes_with(&format!("sleep {hang}"));

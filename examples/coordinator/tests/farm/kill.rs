@@ -2,13 +2,11 @@
 //!
 //! `BUILDFARM_KILL_SEED` repeats a run, `BUILDFARM_KILLS` makes it longer.
 
-mod support;
-
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use crate::support::{Coordinator, Repo, Worker};
 use sha2::{Digest, Sha256};
-use support::{Coordinator, Repo, Worker};
 
 const BUILDERS: [&str; 3] = ["a", "b", "c"];
 
