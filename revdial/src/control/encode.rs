@@ -95,6 +95,9 @@ impl<'a> Line<'a> {
 
     /// True if all of `value` fitted; otherwise its front is there, properly closed.
     fn string(&mut self, key: &str, value: &str) -> bool {
+        if self.room() < key.len() + r#","":""#.len() {
+            return false;
+        }
         self.raw(",\"");
         self.raw(key);
         self.raw("\":\"");

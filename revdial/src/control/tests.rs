@@ -178,6 +178,16 @@ fn what_is_sent_is_bounded() {
     assert!(
         matches!(&decode_all(long.as_bytes()).unwrap()[..], [Message::PickupFailed { conn_path: Some(p), .. }] if *p == path)
     );
+    // A path that leaves no room for a reason.
+    for room in 0..20 {
+        let path = format!("/{}", "p".repeat(4096 - 44 - room));
+        let line = failed(Some(&path), "why").to_line();
+        assert!(
+            line.len() <= MAX_LINE && line.ends_with(b"\"}\n"),
+            "{room}: {}",
+            line.len()
+        );
+    }
     // A path that cannot be sent whole is not sent in part.
     let huge = line(&failed(Some(&"/".repeat(5000)), "why"));
     assert_eq!(huge, "{\"command\":\"pickup-failed\",\"err\":\"why\"}\n");
