@@ -1,7 +1,8 @@
 //! The whole farm as its users run it: real programs, real git, real TLS.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use crate::support::{Coordinator, Repo, processes_with, wait};
 use serde_json::Value;
@@ -140,33 +141,108 @@ fn a_repository_is_built_by_workers_that_joined() {
 }
 
 #[test]
-fn one_command_brings_its_own_worker() {
+fn one_command_in_a_repository_is_enough() {
     let repo = Repo::new();
     repo.commit("first", &[("Makefile", "test:\n\techo made\n")]);
-    let data = tempfile::tempdir().unwrap();
-    let mut farm = Coordinator::start(&repo, data.path(), &[]);
+    let data = repo.path().join(".buildfarm");
+    let mut farm = Coordinator::run(repo.path(), &data, &["--listen", "127.0.0.1:0"]);
     farm.line("joined");
-    let builds = farm.wait_for_builds(Duration::from_secs(30), all_done(1));
+    farm.line("passed");
+    let builds = farm.wait_for_builds(Duration::from_secs(5), all_done(1));
     assert!(
         builds.iter().all(|b| b["outcome"] == "passed"),
         "{builds:#?}"
     );
-    farm.line("passed");
+    assert_eq!(
+        repo.git(&["status", "--porcelain"]),
+        "",
+        "the data folder is nothing to commit"
+    );
+    #[cfg(unix)]
     for private in ["dev-key.pem", "worker.key"] {
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            let mode = std::fs::metadata(data.path().join(private))
-                .unwrap()
-                .permissions()
-                .mode();
-            assert_eq!(mode & 0o777, 0o600, "{private}");
-        }
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(data.join(private))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600, "{private}");
     }
+
+    // A second one on the same data would ruin both.
+    let second = Command::new(env!("CARGO_BIN_EXE_coordinator"))
+        .current_dir(repo.path())
+        .args(["--listen", "127.0.0.1:0"])
+        .output()
+        .unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("another coordinator works with"));
+
     assert!(farm.terminate() < Duration::from_secs(5));
     // The worker went with it.
-    let work_dir = data.path().join("workers").to_string_lossy().into_owned();
-    assert_eq!(processes_with(&work_dir), [""; 0]);
+    let work_dir = data.join("workers").to_string_lossy().into_owned();
+    wait(Duration::from_secs(3), || {
+        let left = processes_with(&work_dir);
+        if left.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{left:?}"))
+        }
+    });
+}
+
+#[test]
+fn any_url_of_git_will_do() {
+    let repo = Repo::new();
+    let commit = repo.commit(
+        "first",
+        &[("ci.sh", "echo \"in $(pwd | xargs basename)\"\n")],
+    );
+    let data = tempfile::tempdir().unwrap();
+    let url = format!("file://{}", repo.path().display());
+    let data_text = data.path().to_string_lossy();
+    let args = [
+        "--listen",
+        "127.0.0.1:0",
+        "--repo",
+        &url,
+        "--data",
+        &data_text,
+    ];
+    let farm = Coordinator::run(data.path(), data.path(), &args);
+    let builds = farm.wait_for_builds(Duration::from_secs(20), all_done(1));
+    assert_eq!(build(&builds, &commit)["outcome"], "passed", "{builds:#?}");
+}
+
+#[test]
+fn init_writes_what_would_run_and_check_finds_mistakes() {
+    let repo = Repo::new();
+    std::fs::write(repo.path().join("Makefile"), "test:\n\ttrue\n").unwrap();
+    let run = |args: &[&str]| {
+        let out = Command::new(env!("CARGO_BIN_EXE_coordinator"))
+            .current_dir(repo.path())
+            .args(args)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned();
+        (out.status.code(), text)
+    };
+    let (status, text) = run(&["init"]);
+    assert_eq!(status, Some(0), "{text}");
+    let written = std::fs::read_to_string(repo.path().join("farm.toml")).unwrap();
+    assert!(written.contains("make test"), "{written}");
+    assert_eq!(run(&["check"]).0, Some(0));
+    let (status, text) = run(&["init"]);
+    assert!(status == Some(1) && text.contains("--force"), "{text}");
+
+    std::fs::write(repo.path().join("farm.toml"), "[builder.test]\nstep = []\n").unwrap();
+    for command in [&["check"][..], &["--listen", "127.0.0.1:0"]] {
+        let (status, text) = run(command);
+        let mistake = "farm.toml:2:1: unknown key 'step', did you mean 'steps'?";
+        assert!(
+            status == Some(2) && text.contains(mistake),
+            "{status:?} {text}"
+        );
+    }
 }
 
 #[test]
@@ -217,4 +293,39 @@ fn a_worker_that_dies_costs_its_build_an_attempt_and_nothing_else() {
         farm.get(&format!("/api/v1/builds/{id}/log")),
         b"begun\nended\n"
     );
+}
+
+#[test]
+fn a_frozen_worker_loses_its_claim_and_cannot_come_back_with_it() {
+    let repo = Repo::new();
+    let farm_toml = "[builder.slow]\nsteps = [{ name = \"wait\", run = \"echo begun; sleep 4; echo ended\" }]\n";
+    repo.commit("one", &[("farm.toml", farm_toml)]);
+    let data = tempfile::tempdir().unwrap();
+    let farm = Coordinator::start(&repo, data.path(), &["--workers", "0"]);
+    let frozen = farm.worker("sleepy");
+    farm.wait_for_builds(Duration::from_secs(20), |b| {
+        b.len() == 1 && b[0]["state"] == "running"
+    });
+    frozen.freeze(true);
+    let _second = farm.worker("awake");
+    // Nothing is closed and nothing is reset: only silence tells.
+    let began = Instant::now();
+    farm.wait_for_builds(Duration::from_secs(20), |b| {
+        b[0]["attempt"] == 2 && b[0]["state"] == "running"
+    });
+    println!(
+        "frozen worker given up after {:.1} s",
+        began.elapsed().as_secs_f64()
+    );
+    frozen.freeze(false);
+    let done = farm.wait_for_builds(Duration::from_secs(20), all_done(1));
+    assert_eq!(
+        (&done[0]["outcome"], &done[0]["worker"]),
+        (&"passed".into(), &"awake".into())
+    );
+    // It registers anew, and is as good as any other.
+    farm.wait_for_workers(Duration::from_secs(20), 2);
+    let detail = farm.json(&format!("/api/v1/builds/{}", done[0]["id"]));
+    assert_eq!(detail["attempts"].as_array().unwrap().len(), 2);
+    assert_eq!(detail["attempts"][0]["outcome"], "infra_failed");
 }

@@ -74,12 +74,17 @@ impl Coordinator {
     }
 
     pub(crate) fn start_at(repo: &Repo, data: &Path, listen: &str, more: &[&str]) -> Self {
+        let url = repo.path().to_string_lossy().into_owned();
+        let data_text = data.to_string_lossy().into_owned();
+        let args = ["--listen", listen, "--repo", &url, "--data", &data_text];
+        Self::run(Path::new("."), data, &[&args[..], more].concat())
+    }
+
+    /// Starts one in a folder with these arguments; `data` is where it will keep its data.
+    pub(crate) fn run(folder: &Path, data: &Path, args: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_coordinator"))
-            .args(["--listen", listen, "--repo"])
-            .arg(repo.path())
-            .arg("--data")
-            .arg(data)
-            .args(more)
+            .current_dir(folder)
+            .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -236,6 +241,19 @@ impl Worker {
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Stops the process as a suspended laptop does, or wakes it up again.
+    pub(crate) fn freeze(&self, frozen: bool) {
+        let signal = if frozen { "-STOP" } else { "-CONT" };
+        let pid = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 }
 
