@@ -89,7 +89,10 @@ async fn dialled(spares: usize) -> Opener {
     let registry = Registry::new();
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = socket.local_addr().unwrap();
-    let (here, there) = tokio::join!(TcpStream::connect(addr), socket.accept());
+    let (here, there) = tokio::join!(connect(addr), socket.accept());
+    let there = there.unwrap().0;
+    // Or Nagle's algorithm holds back one `conn-ready` until the last is acknowledged.
+    there.set_nodelay(true).unwrap();
     let config = DialerConfig {
         spares,
         ..DialerConfig::default()
@@ -113,11 +116,7 @@ async fn dialled(spares: usize) -> Opener {
         }
     });
     let fetch = move || async move { connect(addr).await.map(Stream::new) };
-    let mut listener = Listener::new(
-        Stream::new(there.unwrap().0),
-        fetch,
-        ListenerConfig::default(),
-    );
+    let mut listener = Listener::new(Stream::new(there), fetch, ListenerConfig::default());
     tokio::spawn(async move {
         while let Ok(stream) = listener.accept().await {
             tokio::spawn(behave(stream));
