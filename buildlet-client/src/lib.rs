@@ -65,3 +65,7 @@ pub use exec::{Exec, Running};
 pub use listing::{DirEntry, DirList, EntryKind, ListOptions};
 pub use monitor::Health;
 pub use outcome::ExecOutcome;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -46,3 +46,7 @@ pub use config::{
 };
 pub use glob::{Glob, GlobError, MAX_GLOB};
 pub use host_type::default_host_type;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

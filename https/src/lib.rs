@@ -41,3 +41,7 @@ mod server;
 pub use identity::{Identity, IdentityError, MAX_PEM};
 pub use revdial::server::ServeConfig;
 pub use server::{BindError, Limits, Peer, Plain, ServeError, Server};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -66,3 +66,7 @@ pub use crate::error::{AppendError, Outcome, ReadError};
 pub use crate::log::{Log, log};
 pub use crate::reader::{Chunk, Reader};
 pub use crate::writer::{Appended, Writer};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

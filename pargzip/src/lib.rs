@@ -45,3 +45,7 @@ mod writer;
 
 pub use crate::builder::{Builder, DEFAULT_CHUNK_SIZE, MAX_CHUNK_SIZE, MAX_THREADS};
 pub use crate::writer::Writer;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

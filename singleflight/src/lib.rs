@@ -36,3 +36,7 @@ mod group;
 
 pub use crate::error::Aborted;
 pub use crate::group::{Group, Shared};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -69,3 +69,7 @@ pub use options::{Limits, Links, UnpackOptions, Unpacked};
 pub use pack::{Tree, pack, pack_gz};
 pub use packed::{Metadata, PackError, PackOptions, Packed, Skipped, SkippedKind};
 pub use unpack::{unpack, unpack_gz};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
