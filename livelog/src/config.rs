@@ -48,6 +48,19 @@ pub enum Limit {
         /// The last bytes of a log that was cut.
         marker: Bytes,
     },
+    /// The first `head` bytes and the newest `tail` bytes; what lies between is dropped as the log grows.
+    ///
+    /// Offsets stay those of what was appended. A reader that comes to the gap gets `marker` in one
+    /// [`Chunk`](crate::Chunk) that says how many bytes it stands for, and goes on behind the gap. A reader that waits at
+    /// the end of the log sees no gap; one that is overtaken by more than `tail` bytes does, as often as that happens.
+    HeadAndTail {
+        /// Bytes kept from the beginning.
+        head: u64,
+        /// Newest bytes kept. At least some KiB, or readers that wait are overtaken by single appends.
+        tail: u64,
+        /// What readers get in place of the gap, for instance `"\n[output left out]\n"`. May be empty.
+        marker: Bytes,
+    },
     /// The rule of the Go build system since 2021: [`HeadOnly`](Self::HeadOnly) with [`GO_MAX_BYTES`] and [`GO_MARKER`].
     GoMarker,
 }
@@ -64,5 +77,8 @@ pub enum Backing {
     /// Bytes are written to the file before readers can see them (they survive the process, and after
     /// [`Writer::sync`](crate::Writer::sync) the machine). The second field says how many of the newest bytes stay in
     /// memory as well, usually [`DEFAULT_MEMORY_TAIL`]; 0 is allowed. Readers that lie further behind read the file.
+    ///
+    /// With [`Limit::HeadAndTail`] the file holds the head, then the tail as a ring: the byte at offset `o` of the log, not
+    /// less than `head`, is at `head + (o - head) % tail` of the file.
     File(File, usize),
 }

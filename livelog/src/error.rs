@@ -47,6 +47,15 @@ pub enum ReadError {
     /// The writer could not write the log's file and gave up. Permanent.
     #[error("the log's writer could not write its file")]
     Failed(#[source] Arc<io::Error>),
+    /// Bytes that were needed for the answer lie in the gap of a [`Limit::HeadAndTail`](crate::Limit::HeadAndTail).
+    /// Readers do not get this: they get a marker, and go on.
+    #[error("the log has dropped its bytes {from} to {to}")]
+    Lost {
+        /// Offset of the first byte that is gone.
+        from: u64,
+        /// Offset of the first byte behind the gap.
+        to: u64,
+    },
     /// This reader could not read the log's file. The next call tries again.
     #[error("cannot read the log's file")]
     File(#[source] Arc<io::Error>),
@@ -56,6 +65,7 @@ impl From<ReadError> for io::Error {
     fn from(error: ReadError) -> Self {
         let kind = match &error {
             ReadError::Aborted => io::ErrorKind::UnexpectedEof,
+            ReadError::Lost { .. } => io::ErrorKind::NotFound,
             ReadError::Failed(source) | ReadError::File(source) => source.kind(),
         };
         Self::new(kind, error)

@@ -1,12 +1,15 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+
+use crate::ring::Ring;
 
 /// The largest piece that is read from the file at once. A reader that stalls holds one. Pieces end at multiples of this,
 /// so that readers that are near each other soon ask for the same ones.
@@ -21,8 +24,17 @@ const READ_WORKERS: usize = 2;
 /// A log's file. All access is positioned; the file's own cursor is never used.
 #[derive(Debug)]
 pub(crate) struct FileStore {
-    file: Arc<File>,
+    file: Arc<Placed>,
     queue: Arc<Mutex<Queue>>,
+}
+
+/// The file, and where in it the bytes of the log are.
+#[derive(Debug)]
+struct Placed {
+    file: File,
+    ring: Option<Ring>,
+    /// In a ring, bytes below this offset (and not in the head) may be overwritten at any time.
+    lost_end: AtomicU64,
 }
 
 /// Reads that readers wait for.
@@ -45,24 +57,43 @@ struct Request {
 }
 
 impl FileStore {
-    pub(crate) fn new(file: File) -> Self {
+    pub(crate) fn new(file: File, ring: Option<Ring>) -> Self {
+        let file = Placed {
+            file,
+            ring,
+            lost_end: AtomicU64::new(0),
+        };
         Self {
             file: Arc::new(file),
             queue: Arc::default(),
         }
     }
 
+    /// Bytes before `lost_end` will be overwritten by the next write: reads of them that have begun count for nothing.
+    pub(crate) fn lose(&self, lost_end: u64) {
+        self.file.lost_end.store(lost_end, Ordering::SeqCst);
+    }
+
     pub(crate) fn write_all_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
-        os::write_all_at(&self.file, data, offset)
+        let file = &self.file.file;
+        let Some(ring) = &self.file.ring else {
+            return os::write_all_at(file, data, offset);
+        };
+        for span in ring.spans(offset, data.len()) {
+            os::write_all_at(file, &data[span.data], span.at)?;
+        }
+        Ok(())
     }
 
     /// Removes what a failed write left behind `len`, if the system lets us.
     pub(crate) fn cut_back(&self, len: u64) {
-        let _ = self.file.set_len(len);
+        if self.file.ring.is_none() {
+            let _ = self.file.file.set_len(len);
+        }
     }
 
     pub(crate) fn sync_blocking(&self) -> io::Result<()> {
-        self.file.sync_data()
+        self.file.file.sync_data()
     }
 
     pub(crate) async fn sync(&self) -> io::Result<()> {
@@ -70,17 +101,21 @@ impl FileStore {
             return self.sync_blocking();
         };
         let file = self.file.clone();
-        let synced = runtime.spawn_blocking(move || file.sync_data());
+        let synced = runtime.spawn_blocking(move || file.file.sync_data());
         synced.await.map_err(io::Error::other)?
     }
 
-    /// Starts reading some of the next `len` bytes at `offset`, at least one. Dropping the receiver withdraws a request that has not begun.
+    /// Starts reading some of the next `len` bytes at `offset`; none means that they have been lost meanwhile. Dropping the receiver withdraws a request that has not begun.
     pub(crate) fn read(&self, offset: u64, len: u64) -> oneshot::Receiver<io::Result<Bytes>> {
         let (reply, receiver) = oneshot::channel();
+        let mut len = len.min(FILE_PIECE - offset % FILE_PIECE);
+        if let Some(ring) = &self.file.ring {
+            len = len.min(ring.in_one_piece(offset));
+        }
         let mut queue = lock(&self.queue);
         queue.requests.push_back(Request {
             offset,
-            len: len.min(FILE_PIECE - offset % FILE_PIECE) as usize,
+            len: len as usize,
             reply,
         });
         if queue.workers < READ_WORKERS {
@@ -102,7 +137,7 @@ impl FileStore {
 
 #[derive(Debug)]
 struct Worker {
-    file: Arc<File>,
+    file: Arc<Placed>,
     queue: Arc<Mutex<Queue>>,
 }
 
@@ -128,7 +163,22 @@ impl Worker {
     }
 
     fn read(&self, request: &Request) -> io::Result<Bytes> {
-        let data = read_piece(&self.file, request.offset, request.len)?;
+        let Placed {
+            file,
+            ring,
+            lost_end,
+        } = &*self.file;
+        let data = match ring {
+            None => read_piece(file, request.offset, request.len)?,
+            Some(ring) => {
+                let data = read_piece(file, ring.place(request.offset), request.len);
+                // Asked after the read: the writer says what it will overwrite before it does.
+                if ring.is_lost(request.offset, lost_end.load(Ordering::SeqCst)) {
+                    return Ok(Bytes::new());
+                }
+                data?
+            }
+        };
         let mut queue = lock(&self.queue);
         if queue.recent.len() == RECENT {
             queue.recent.pop_front();
@@ -229,7 +279,7 @@ mod tests {
     use super::*;
 
     fn store(content: &[u8]) -> FileStore {
-        let store = FileStore::new(tempfile::tempfile().unwrap());
+        let store = FileStore::new(tempfile::tempfile().unwrap(), None);
         store.write_all_at(content, 0).unwrap();
         store
     }

@@ -35,12 +35,13 @@
 //! * An append wakes the readers that wait, once each; readers that lag cost the writer nothing.
 //! * With [`Backing::File`] bytes are in the file before any reader sees them, memory holds only the newest part, and
 //!   readers that lie further behind read the file, away from the async threads.
-//! * [`Limit`] bounds what is kept, for instance by the rule of the Go build system's live log.
+//! * [`Limit`] bounds what is kept, for instance by the rule of the Go build system's live log, or to head and newest tail:
+//!   then a reader gets one marker for the gap between them, with the number of bytes that it stands for.
 //! * A writer that is dropped without [`Writer::finish`] ends the log as *aborted*, and every reader learns it.
 //!
 //! # What it does not do
 //!
-//! It knows nothing of HTTP, of lines, of encodings or of time stamps, and it never deletes the head of a log.
+//! It knows nothing of HTTP, of lines, of encodings or of time stamps.
 //! It does not rate-limit or drop readers: whoever serves one decides how long to put up with it.
 //!
 //! # Runtime
@@ -51,9 +52,11 @@
 mod config;
 mod error;
 mod file;
+mod kept;
 mod limit;
 mod log;
 mod reader;
+mod ring;
 mod segments;
 mod shared;
 mod waiters;

@@ -21,15 +21,15 @@ pub(crate) struct Admitted {
 }
 
 impl Limiter {
-    pub(crate) fn new(limit: Limit) -> Self {
+    pub(crate) fn new(limit: &Limit) -> Self {
         let (max, mut marker) = match limit {
-            Limit::Unlimited => {
+            Limit::Unlimited | Limit::HeadAndTail { .. } => {
                 return Self {
                     room: None,
                     marker: None,
                 };
             }
-            Limit::HeadOnly { max, marker } => (max, marker),
+            Limit::HeadOnly { max, marker } => (*max, marker.clone()),
             Limit::GoMarker => (GO_MAX_BYTES, Bytes::from_static(GO_MARKER)),
         };
         marker.truncate(usize::try_from(max).unwrap_or(usize::MAX));

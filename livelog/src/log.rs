@@ -1,21 +1,34 @@
+use std::ops::Range;
 use std::sync::Arc;
 
-use crate::config::{Backing, Config};
+use bytes::Bytes;
+
+use crate::config::{Backing, Config, Limit};
 use crate::error::Outcome;
 use crate::file::FileStore;
+use crate::kept::Kept;
 use crate::limit::Limiter;
 use crate::reader::Reader;
+use crate::ring::Ring;
 use crate::shared::{End, Shared};
 use crate::writer::Writer;
 
 /// Starts a log: its one writer, and a handle from which readers are made.
 pub fn log(config: Config) -> (Writer, Log) {
-    let (keep, file) = match config.backing {
-        Backing::Memory => (usize::MAX, None),
-        Backing::File(file, memory_tail) => (memory_tail, Some(FileStore::new(file))),
+    let limiter = Limiter::new(&config.limit);
+    let (ring, gap_marker) = match config.limit {
+        Limit::HeadAndTail { head, tail, marker } => (Some(Ring { head, tail }), marker),
+        _ => (None, Bytes::new()),
     };
-    let shared = Arc::new(Shared::new(keep, file));
-    let writer = Writer::new(shared.clone(), Limiter::new(config.limit));
+    let (kept, file) = match config.backing {
+        Backing::Memory => (Kept::all_in_memory(ring), None),
+        Backing::File(file, memory_tail) => (
+            Kept::in_file(ring, memory_tail),
+            Some(FileStore::new(file, ring)),
+        ),
+    };
+    let shared = Arc::new(Shared::new(kept, file, gap_marker));
+    let writer = Writer::new(shared.clone(), limiter);
     (writer, Log { shared })
 }
 
@@ -40,9 +53,9 @@ impl Log {
         Reader::new(self.shared.clone(), offset)
     }
 
-    /// Bytes in the log now, marker of a cut included.
+    /// Bytes in the log now, marker of a cut included, and those that [`Limit::HeadAndTail`] has dropped since.
     pub fn len(&self) -> u64 {
-        self.shared.lock().segments.len()
+        self.shared.lock().kept.len()
     }
 
     /// Whether the log holds no byte now.
@@ -65,13 +78,18 @@ impl Log {
         self.reader_at(u64::MAX).end().await.outcome()
     }
 
-    /// Appended bytes that are not in the log because of its [`Limit`](crate::Limit).
+    /// The bytes that [`Limit::HeadAndTail`] has dropped so far, if any.
+    pub fn gap(&self) -> Option<Range<u64>> {
+        self.shared.lock().kept.gap()
+    }
+
+    /// Appended bytes that never came into the log because of its [`Limit`].
     pub fn dropped(&self) -> u64 {
         self.shared.lock().dropped
     }
 
     /// Bytes of the log that are in memory now. With [`Backing::File`] at most its memory tail.
     pub fn in_memory(&self) -> usize {
-        self.shared.lock().segments.in_memory()
+        self.shared.lock().kept.in_memory()
     }
 }

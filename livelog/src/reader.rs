@@ -22,8 +22,30 @@ use crate::waiters::Ticket;
 pub struct Chunk {
     /// Where in the log the chunk begins.
     pub offset: u64,
-    /// The bytes; at least one.
+    /// The bytes; at least one, unless some are `missing`.
     pub data: Bytes,
+    /// Usually 0. Otherwise this many bytes at `offset` were dropped by [`Limit::HeadAndTail`](crate::Limit::HeadAndTail),
+    /// and `data` is the marker that stands for them. It is no part of the log and does not count for offsets.
+    pub missing: u64,
+}
+
+impl Chunk {
+    /// Where in the log the next chunk begins.
+    pub fn end(&self) -> u64 {
+        self.offset
+            + match self.missing {
+                0 => self.data.len() as u64,
+                missing => missing,
+            }
+    }
+}
+
+/// What a reader delivers next.
+#[derive(Debug)]
+enum Piece {
+    Data(Bytes),
+    /// Lost up to this offset.
+    Gap(u64),
 }
 
 /// Reads a log from some offset to its end, waiting for what is not there yet.
@@ -45,6 +67,8 @@ pub struct Reader {
     file_read: Option<oneshot::Receiver<io::Result<Bytes>>>,
     /// Bytes at `offset` that did not fit into an `AsyncRead` buffer.
     left: Bytes,
+    /// What did not fit of the marker of a gap that has been passed.
+    marker_left: Bytes,
     stream_done: bool,
 }
 
@@ -57,6 +81,7 @@ impl Reader {
             ticket: None,
             file_read: None,
             left: Bytes::new(),
+            marker_left: Bytes::new(),
             stream_done: false,
         }
     }
@@ -95,19 +120,29 @@ impl Reader {
     pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Chunk>, ReadError>> {
         // A reader that lags always finds bytes; without this its task would never give way to others.
         let turn = ready!(coop::poll_proceed(cx));
-        let answer = ready!(self.poll_data(cx));
+        let answer = ready!(self.poll_piece(cx));
         turn.made_progress();
-        Poll::Ready(answer.map(|data| {
-            data.map(|data| {
+        self.marker_left = Bytes::new();
+        Poll::Ready(answer.map(|piece| {
+            piece.map(|piece| {
                 let offset = self.offset;
-                self.offset += data.len() as u64;
-                Chunk { offset, data }
+                let (data, missing) = match piece {
+                    Piece::Data(data) => (data, 0),
+                    Piece::Gap(end) => (self.shared.gap_marker.clone(), end - offset),
+                };
+                let chunk = Chunk {
+                    offset,
+                    data,
+                    missing,
+                };
+                self.offset = chunk.end();
+                chunk
             })
         }))
     }
 
     /// Finds the bytes at `offset` but does not advance.
-    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, ReadError>> {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Piece>, ReadError>> {
         let wanted = match self.until {
             Some(until) => until.saturating_sub(self.offset),
             None => u64::MAX,
@@ -117,7 +152,7 @@ impl Reader {
         }
         let at_most = |mut data: Bytes| {
             data.truncate(usize::try_from(wanted).unwrap_or(usize::MAX));
-            Poll::Ready(Ok(Some(data)))
+            Poll::Ready(Ok(Some(Piece::Data(data))))
         };
         if !self.left.is_empty() {
             return at_most(std::mem::take(&mut self.left));
@@ -127,6 +162,7 @@ impl Reader {
                 let answer = ready!(Pin::new(answer).poll(cx));
                 self.file_read = None;
                 return match answer {
+                    Ok(Ok(data)) if data.is_empty() => continue,
                     Ok(Ok(data)) => at_most(data),
                     Ok(Err(error)) => Poll::Ready(Err(ReadError::File(Arc::new(error)))),
                     Err(_) => {
@@ -145,6 +181,10 @@ impl Reader {
                     // Not reached: without a file, nothing leaves memory.
                     None => return Poll::Ready(Err(ReadError::Aborted)),
                 },
+                Fetched::Lost(end) => {
+                    let end = end.min(self.offset.saturating_add(wanted));
+                    return Poll::Ready(Ok(Some(Piece::Gap(end))));
+                }
                 Fetched::Ended(End::Finished) => return Poll::Ready(Ok(None)),
                 Fetched::Ended(End::Aborted) => return Poll::Ready(Err(ReadError::Aborted)),
                 Fetched::Ended(End::Failed(error)) => {
@@ -189,7 +229,8 @@ impl Stream for Reader {
 }
 
 /// An aborted log ends with [`UnexpectedEof`](io::ErrorKind::UnexpectedEof), a failed one with the writer's error; the
-/// [`ReadError`] is inside.
+/// [`ReadError`] is inside. The marker of a gap is read like the log's own bytes; what is left of it when somebody goes on
+/// with [`next`](Reader::next) is skipped.
 impl AsyncRead for Reader {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -199,12 +240,24 @@ impl AsyncRead for Reader {
         if into.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
-        if let Some(mut chunk) = ready!(self.poll_chunk(cx))? {
+        loop {
+            if !self.marker_left.is_empty() {
+                let now = self.marker_left.len().min(into.remaining());
+                into.put_slice(&self.marker_left.split_to(now));
+                return Poll::Ready(Ok(()));
+            }
+            let Some(mut chunk) = ready!(self.poll_chunk(cx))? else {
+                return Poll::Ready(Ok(()));
+            };
+            if chunk.missing > 0 {
+                self.marker_left = chunk.data;
+                continue;
+            }
             let now = chunk.data.split_to(chunk.data.len().min(into.remaining()));
             into.put_slice(&now);
             self.offset -= chunk.data.len() as u64;
             self.left = chunk.data;
+            return Poll::Ready(Ok(()));
         }
-        Poll::Ready(Ok(()))
     }
 }

@@ -51,14 +51,20 @@ pub(crate) enum Found {
 
 impl Segments {
     /// An empty log that keeps the newest `keep` bytes.
-    pub(crate) fn new(keep: usize) -> Self {
+    #[cfg(test)]
+    fn new(keep: usize) -> Self {
+        Self::starting_at(0, keep)
+    }
+
+    /// As an empty log that has forgotten its first `offset` bytes.
+    pub(crate) fn starting_at(offset: u64, keep: usize) -> Self {
         Self {
             pieces: VecDeque::new(),
             run: 0,
             open: BytesMut::new(),
             next_segment: FIRST_SEGMENT,
-            start: 0,
-            len: 0,
+            start: offset,
+            len: offset,
             keep,
         }
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::error::Outcome;
 use crate::file::FileStore;
-use crate::segments::{Found, Segments};
+use crate::kept::{Found, Kept};
 use crate::waiters::{Ticket, Waiters};
 
 /// What the writer, the handles and the readers of one log have in common.
@@ -14,6 +14,8 @@ use crate::waiters::{Ticket, Waiters};
 pub(crate) struct Shared {
     state: Mutex<State>,
     pub(crate) file: Option<FileStore>,
+    /// What readers get for bytes that are lost.
+    pub(crate) gap_marker: Bytes,
 }
 
 /// The lock around it is held for a few pointer moves, or for copying one small append; never while waking, writing or
@@ -21,7 +23,7 @@ pub(crate) struct Shared {
 /// under one lock: whichever comes second sees what the first did, so no wake-up is lost.
 #[derive(Debug)]
 pub(crate) struct State {
-    pub(crate) segments: Segments,
+    pub(crate) kept: Kept,
     pub(crate) waiters: Waiters,
     pub(crate) end: Option<End>,
     /// Bytes that the limit refused.
@@ -52,19 +54,22 @@ pub(crate) enum Fetched {
     Data(Bytes),
     /// Only the file has it; the file holds this many bytes.
     InFile(u64),
+    /// Nobody has it; the bytes from this offset on are there.
+    Lost(u64),
     Ended(End),
 }
 
 impl Shared {
-    pub(crate) fn new(keep: usize, file: Option<FileStore>) -> Self {
+    pub(crate) fn new(kept: Kept, file: Option<FileStore>, gap_marker: Bytes) -> Self {
         Self {
             state: Mutex::new(State {
-                segments: Segments::new(keep),
+                kept,
                 waiters: Waiters::default(),
                 end: None,
                 dropped: 0,
             }),
             file,
+            gap_marker,
         }
     }
 
@@ -81,9 +86,10 @@ impl Shared {
         cx: &Context<'_>,
     ) -> Poll<Fetched> {
         let mut state = self.lock();
-        let fetched = match state.segments.find(offset) {
+        let fetched = match state.kept.find(offset) {
             Found::Data(data) => Fetched::Data(data),
-            Found::Gone => Fetched::InFile(state.segments.len()),
+            Found::Gone => Fetched::InFile(state.kept.len()),
+            Found::Lost(end) => Fetched::Lost(end),
             Found::End => match &state.end {
                 Some(end) => Fetched::Ended(end.clone()),
                 None => {

@@ -127,7 +127,11 @@ impl Writer {
             return Ok(appended);
         }
 
+        let len = self.len + (kept.len() + marker.len()) as u64;
         if let Some(file) = &self.shared.file {
+            if let Some(lost_end) = self.shared.lock().kept.make_room(len) {
+                file.lose(lost_end);
+            }
             let written = file
                 .write_all_at(kept, self.len)
                 .and_then(|()| file.write_all_at(marker, self.len + kept.len() as u64));
@@ -140,13 +144,13 @@ impl Writer {
             }
         }
 
-        self.len += (kept.len() + marker.len()) as u64;
+        self.len = len;
         let mut state = self.shared.lock();
         match shared {
-            Some(data) => state.segments.push_shared(data.slice(..kept.len())),
-            None => state.segments.push_slice(kept),
+            Some(data) => state.kept.push_shared(data.slice(..kept.len())),
+            None => state.kept.push_slice(kept),
         }
-        state.segments.push_slice(marker);
+        state.kept.push_slice(marker);
         state.waiters.take(&mut self.wakers);
         drop(state);
         self.wake();
@@ -160,7 +164,7 @@ impl Writer {
         self.ended = true;
         let mut state = self.shared.lock();
         state.end = Some(end);
-        state.segments.close();
+        state.kept.close();
         state.waiters.take(&mut self.wakers);
         drop(state);
         self.wake();
