@@ -16,6 +16,18 @@ pub struct EnvPolicy {
 /// Always scrubbed, because they carry the worker's own secrets and identity.
 const OURS: [&str; 4] = ["META_*", "BUILDFARM_*", "BUILDLET_*", "GO_BUILD_KEY*"];
 
+/// What `cargo run` and rustup tell the program they start about itself. A build of another project would take it for
+/// its own: `RUSTUP_TOOLCHAIN` goes before that project's `rust-toolchain.toml`.
+const CARGO_RUN: [&str; 7] = [
+    "CARGO",
+    "CARGO_MANIFEST_*",
+    "CARGO_PKG_*",
+    "CARGO_PRIMARY_PACKAGE",
+    "RUSTUP_TOOLCHAIN",
+    "RUSTUP_TOOLCHAIN_SOURCE",
+    "RUST_RECURSION_COUNT",
+];
+
 impl Default for EnvPolicy {
     /// Nothing but a usual `PATH`.
     fn default() -> Self {
@@ -28,13 +40,18 @@ impl Default for EnvPolicy {
 
 impl EnvPolicy {
     /// Passes on the given variables, except those that start with `META_`, `BUILDFARM_`, `BUILDLET_` or
-    /// `GO_BUILD_KEY`.
+    /// `GO_BUILD_KEY`, and what `cargo run` told the worker about itself.
     pub fn inherit(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        Self {
+        let policy = Self {
             base: variables.into_iter().collect(),
             scrub: OURS.iter().map(ToString::to_string).collect(),
+        };
+        // Without cargo in between, a RUSTUP_TOOLCHAIN was set by somebody who meant it.
+        if policy.get("CARGO_MANIFEST_DIR").is_some() {
+            policy.without(CARGO_RUN)
+        } else {
+            policy.applied()
         }
-        .applied()
     }
 
     /// Also withholds these: names, or beginnings of names that end in `*`.
@@ -227,6 +244,27 @@ mod tests {
             dedup(env.to_vec()),
             ["A=3", "B=2", "nonsense", "=x", "=x"].map(OsString::from)
         );
+    }
+
+    #[test]
+    fn what_cargo_run_says_of_the_worker_is_not_for_builds() {
+        let of = |names: &[&str]| {
+            EnvPolicy::inherit(
+                names
+                    .iter()
+                    .map(|name| (OsString::from(name), OsString::from("x"))),
+            )
+        };
+        let run = of(&[
+            "CARGO_MANIFEST_DIR",
+            "CARGO_PKG_NAME",
+            "RUSTUP_TOOLCHAIN",
+            "CARGO_HOME",
+        ]);
+        assert_eq!(run.get("RUSTUP_TOOLCHAIN"), None);
+        assert_eq!(run.get("CARGO_PKG_NAME"), None);
+        assert!(run.get("CARGO_HOME").is_some());
+        assert!(of(&["RUSTUP_TOOLCHAIN"]).get("RUSTUP_TOOLCHAIN").is_some());
     }
 
     #[test]
