@@ -17,7 +17,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let buildlet = Buildlet::new(config)?;
     let listener = TcpListener::bind("127.0.0.1:5936").await?;
     println!(
-        "http://{} works in {}",
+        "listening on http://{}, working in {}, until Ctrl-C",
         listener.local_addr()?,
         buildlet.work_dir().display()
     );

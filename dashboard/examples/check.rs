@@ -11,9 +11,12 @@ use std::process::ExitCode;
 use buildfarm_dashboard::{Farm, LoadError, detect::detect};
 
 fn main() -> ExitCode {
-    let path = std::env::args_os()
+    let mut path = std::env::args_os()
         .nth(1)
         .map_or_else(|| PathBuf::from("."), PathBuf::from);
+    if path.join("farm.toml").is_file() {
+        path.push("farm.toml");
+    }
     let answer = if path.is_dir() {
         propose(&path)
     } else {
@@ -38,9 +41,9 @@ fn check(path: &Path) -> Result<String, Box<dyn std::error::Error>> {
     })?;
     let names: Vec<&str> = farm.builders.iter().map(|b| b.name.as_str()).collect();
     Ok(format!(
-        "good: builders {}, hash {}",
-        names.join(", "),
-        farm.hash()
+        "{} is good; builders: {}",
+        path.display(),
+        names.join(", ")
     ))
 }
 

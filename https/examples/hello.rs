@@ -6,17 +6,24 @@
 //! curl -k https://127.0.0.1:8119/        # served, with the development certificate
 //! ```
 
+use std::io::IsTerminal as _;
+
 use axum::{Extension, Router, routing::get};
 use buildfarm_https::{Identity, Peer, Server};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().init();
+    tracing_subscriber::fmt()
+        .with_ansi(std::io::stdout().is_terminal())
+        .init();
     let server = Server::bind("127.0.0.1:8119")
         .await?
         .identity(Identity::dev(".buildfarm", &[])?);
-    println!("http://{0}/ and https://{0}/", server.local_addr());
+    println!(
+        "http://{0}/ and https://{0}/, until Ctrl-C",
+        server.local_addr()
+    );
 
     let stop = CancellationToken::new();
     tokio::spawn({

@@ -28,8 +28,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         watcher.await??;
     }
     println!(
-        "the log is {:?}: {} bytes, of which the sleeper read {}",
-        log.outcome(),
+        "the log has ended: {} bytes, of which the sleeper read {}",
         log.len(),
         sleeper.offset()
     );

@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     match compress(&file, level) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("pargzip: {file}: {error}");
+            eprintln!("pargzip: {error}");
             ExitCode::FAILURE
         }
     }
@@ -30,8 +30,12 @@ fn main() -> ExitCode {
 
 fn compress(name: &str, level: u32) -> io::Result<()> {
     let begun = Instant::now();
-    let mut input = File::open(name)?;
-    let output = File::create_new(format!("{name}.gz"))?;
+    let of = |file: String| {
+        move |error: io::Error| io::Error::new(error.kind(), format!("{file}: {error}"))
+    };
+    let mut input = File::open(name).map_err(of(name.to_owned()))?;
+    let output = format!("{name}.gz");
+    let output = File::create_new(&output).map_err(of(output))?;
     let mut writer = pargzip::Builder::new().level(level).build(output);
     let mut buffer = vec![0; 256 << 10];
     let mut read = 0;

@@ -32,7 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         shared += usize::from(archive.shared);
     }
     println!(
-        "{shared} requests shared {} download(s)",
+        "downloads for {shared} requests: {}",
         downloads.load(Ordering::Relaxed)
     );
     Ok(())

@@ -5,15 +5,28 @@
 //! ```
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::io::{self, IsTerminal};
+use std::process::ExitCode;
 
 use cap_std::{ambient_authority, fs::Dir};
 use tarball::{Metadata, PackOptions, pack_gz};
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let path = std::env::args_os()
-        .nth(1)
-        .ok_or("usage: pack DIRECTORY > archive.tar.gz")?;
+fn main() -> ExitCode {
+    let Some(path) = std::env::args_os().nth(1) else {
+        eprintln!("usage: pack DIRECTORY > archive.tar.gz");
+        return ExitCode::from(2);
+    };
+    match pack(&path) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("pack: {}: {error}", path.display());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn pack(path: &OsString) -> Result<(), Box<dyn Error>> {
     let stdout = io::stdout();
     if stdout.is_terminal() {
         return Err("not writing an archive to a terminal".into());

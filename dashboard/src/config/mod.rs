@@ -107,7 +107,7 @@ impl Host {
     }
 }
 
-/// A row of the board: steps to run for each commit on one kind of machine.
+/// A column of the board: steps to run for each commit on one kind of machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Builder {
     /// Name, unique, such as `test` or `linux-amd64-race`.

@@ -127,7 +127,7 @@ fn builder(page: &mut Page, builder: &Builder, default_host: &str, first: bool) 
     let header = format!("[builder.{}]", key(&builder.name));
     page.header(
         &header,
-        "A row of the board: its steps run for every commit, in order.",
+        "A column of the board: its steps run for every commit, in order.",
         first,
     );
     page.optional("description", builder.description.as_deref());

@@ -62,7 +62,7 @@ fn key_text(args: &Args) -> Result<String> {
         }
         (None, None) => bail!(
             "no key: give --key-file PATH, or BUILDFARM_KEY in the environment.\n\
-             The coordinator prints a key when it starts; or serve without one: buildlet --listen 127.0.0.1:5936"
+             The coordinator names the file with its key when it starts; or serve without one: buildlet --listen 127.0.0.1:5936"
         ),
     };
     read_word(path)
