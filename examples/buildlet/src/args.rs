@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Parser};
 
-const AFTER: &str = "\
+const EXAMPLES: &str = "\
 Examples:
   buildlet --coordinator farm.example:443 --key-file worker.key
         join a farm; the key is the one word, `farm1...`, in the file worker.key that
@@ -19,7 +19,9 @@ Examples:
   buildlet --listen 127.0.0.1:5936
         no coordinator: serve whoever connects, then try
         curl -s http://127.0.0.1:5936/exec -d cmd=uname -d cmdArg=-a
+";
 
+const AFTER: &str = "\
 Exit codes:
   0  ended as asked: halted by the coordinator, Ctrl-C, SIGTERM, or standard input closed
   1  could not start, or could not go on
@@ -31,7 +33,7 @@ Flags of the Go buildlet are taken as well, with one dash or two: -coordinator, 
 
 /// Works for a build farm: takes trees, runs commands, streams what they print.
 #[derive(Debug, Parser)]
-#[command(name = "buildlet", after_help = AFTER, disable_version_flag = true)]
+#[command(name = "buildlet", before_help = EXAMPLES, after_help = AFTER, disable_version_flag = true)]
 pub(crate) struct Args {
     /// Coordinator to join [default: localhost:8119]
     #[arg(long, value_name = "HOST:PORT", conflicts_with = "listen")]
