@@ -1,4 +1,5 @@
 use std::fs::File;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 
@@ -11,12 +12,16 @@ pub const GO_MARKER: &[u8; 23] = b"\n\n... log truncated ...";
 /// The usual second field of [`Backing::File`]: 1 MiB.
 pub const DEFAULT_MEMORY_TAIL: usize = 1 << 20;
 
+/// Bytes that the default [`Backing::Spill`] keeps in memory: 4 MiB. All of most logs, and for the others enough that
+/// readers who keep up do not need the file.
+pub const DEFAULT_SPILL_MEMORY: usize = 4 << 20;
+
 /// How a log is kept.
 #[derive(Debug, Default)]
 pub struct Config {
     /// How much of what is appended is kept. Default: everything.
     pub limit: Limit,
-    /// Where it is kept. Default: in memory.
+    /// Where it is kept. Default: in memory as long as it is small, then in an anonymous file.
     pub backing: Backing,
 }
 
@@ -65,12 +70,31 @@ pub enum Limit {
     GoMarker,
 }
 
-/// Where the bytes are kept.
-#[derive(Debug, Default)]
+/// Where the bytes are kept, for as long as a [`Log`](crate::Log), the writer or a reader exists.
+///
+/// Which one? [`Spill`](Self::Spill), the default, is right whenever nobody promised that logs stay small: a log of any
+/// length costs bounded memory, and one that fits touches no disk. [`Memory`](Self::Memory) is for logs whose
+/// length something else bounds, such as a [`Limit`]; appending then cannot fail. [`File`](Self::File) is for logs that
+/// must survive the process.
+#[derive(Debug)]
+#[non_exhaustive]
 pub enum Backing {
-    /// In memory, all of them, for as long as a [`Log`](crate::Log), the writer or a reader exists.
-    #[default]
+    /// In memory, all of them.
     Memory,
+    /// In memory as long as the log has at most `memory` bytes. When it grows beyond, all of it is written to an
+    /// anonymous temporary file, and memory holds the newest `memory` bytes only. Readers that lie further behind read
+    /// the file.
+    ///
+    /// The file has no name that anybody could open (where the system allows; elsewhere it is deleted when closed), and
+    /// its room is given back when the log is dropped or the process ends, in whichever way. With [`Limit::HeadAndTail`] it
+    /// grows to head and tail only, and does not exist if both fit into `memory`.
+    Spill {
+        /// Bytes in memory at most, usually [`DEFAULT_SPILL_MEMORY`]; 0 is allowed.
+        memory: usize,
+        /// The folder for the file, which must exist; `None`: the system's folder for temporary files. On some systems that
+        /// is itself kept in memory (tmpfs); for large logs name a folder on a disk.
+        dir: Option<PathBuf>,
+    },
     /// In this file, from its offset 0. The file must have been opened for reading and writing and should be empty;
     /// nobody else may write to it or shorten it.
     ///
@@ -81,4 +105,14 @@ pub enum Backing {
     /// With [`Limit::HeadAndTail`] the file holds the head, then the tail as a ring: the byte at offset `o` of the log, not
     /// less than `head`, is at `head + (o - head) % tail` of the file.
     File(File, usize),
+}
+
+/// [`Spill`](Self::Spill) with [`DEFAULT_SPILL_MEMORY`], to the system's folder for temporary files.
+impl Default for Backing {
+    fn default() -> Self {
+        Self::Spill {
+            memory: DEFAULT_SPILL_MEMORY,
+            dir: None,
+        }
+    }
 }

@@ -65,6 +65,11 @@ impl Kept {
         }
     }
 
+    /// How long the log may become before something leaves memory, if there is no head in memory.
+    pub(crate) fn keep(&self) -> usize {
+        self.tail.keep()
+    }
+
     pub(crate) fn in_memory(&self) -> usize {
         self.head.as_ref().map_or(0, Segments::in_memory) + self.tail.in_memory()
     }

@@ -33,7 +33,8 @@
 //! * Bytes are kept in shared segments; readers receive reference-counted slices of them, never copies of their own.
 //! * Small appends are collected, so that writing byte by byte costs no allocation for each byte.
 //! * An append wakes the readers that wait, once each; readers that lag cost the writer nothing.
-//! * With [`Backing::File`] bytes are in the file before any reader sees them, memory holds only the newest part, and
+//! * A log of any length costs bounded memory: what has no room there is in an anonymous file ([`Backing::Spill`], the
+//!   default) or in yours. With [`Backing::File`] bytes are in the file before any reader sees them, memory holds only the newest part, and
 //!   readers that lie further behind read the file, away from the async threads.
 //! * [`Limit`] bounds what is kept, for instance by the rule of the Go build system's live log, or to head and newest tail:
 //!   then a reader gets one marker for the gap between them, with the number of bytes that it stands for.
@@ -59,12 +60,15 @@ mod reader;
 mod ring;
 mod segments;
 mod shared;
+mod spill;
 mod waiters;
 mod writer;
 
 pub use bytes::Bytes;
 
-pub use crate::config::{Backing, Config, DEFAULT_MEMORY_TAIL, GO_MARKER, GO_MAX_BYTES, Limit};
+pub use crate::config::{
+    Backing, Config, DEFAULT_MEMORY_TAIL, DEFAULT_SPILL_MEMORY, GO_MARKER, GO_MAX_BYTES, Limit,
+};
 pub use crate::error::{AppendError, Outcome, ReadError};
 pub use crate::log::{Log, log};
 pub use crate::reader::{Chunk, Reader};

@@ -1,5 +1,5 @@
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
@@ -11,6 +11,7 @@ use crate::limit::Limiter;
 use crate::reader::Reader;
 use crate::ring::Ring;
 use crate::shared::{End, Shared};
+use crate::spill::Spill;
 use crate::writer::Writer;
 
 /// Starts a log: its one writer, and a handle from which readers are made.
@@ -20,15 +21,25 @@ pub fn log(config: Config) -> (Writer, Log) {
         Limit::HeadAndTail { head, tail, marker } => (Some(Ring { head, tail }), marker),
         _ => (None, Bytes::new()),
     };
-    let (kept, file) = match config.backing {
-        Backing::Memory => (Kept::all_in_memory(ring), None),
-        Backing::File(file, memory_tail) => (
-            Kept::in_file(ring, memory_tail),
-            Some(FileStore::new(file, ring)),
-        ),
+    let file = OnceLock::new();
+    let mut spill = None;
+    let kept = match config.backing {
+        Backing::Memory => Kept::all_in_memory(ring),
+        Backing::Spill { memory, .. } if ring.is_some_and(|ring| ring.fits(memory)) => {
+            Kept::all_in_memory(ring)
+        }
+        Backing::Spill { memory, dir } => {
+            let kept = Kept::in_file(ring, memory);
+            spill = Some(Spill::new(kept.keep(), dir, ring));
+            kept
+        }
+        Backing::File(opened, memory_tail) => {
+            let _ = file.set(FileStore::new(opened, ring));
+            Kept::in_file(ring, memory_tail)
+        }
     };
     let shared = Arc::new(Shared::new(kept, file, gap_marker));
-    let writer = Writer::new(shared.clone(), limiter);
+    let writer = Writer::new(shared.clone(), limiter, spill);
     (writer, Log { shared })
 }
 
@@ -88,7 +99,7 @@ impl Log {
         self.shared.lock().dropped
     }
 
-    /// Bytes of the log that are in memory now. With [`Backing::File`] at most its memory tail.
+    /// Bytes of the log that are in memory now; never more than the [`Backing`] says.
     pub fn in_memory(&self) -> usize {
         self.shared.lock().kept.in_memory()
     }

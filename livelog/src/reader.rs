@@ -173,7 +173,7 @@ impl Reader {
             }
             match ready!(self.shared.poll_fetch(self.offset, &mut self.ticket, cx)) {
                 Fetched::Data(data) => return at_most(data),
-                Fetched::InFile(len) => match &self.shared.file {
+                Fetched::InFile(len) => match self.shared.file.get() {
                     Some(file) => {
                         let len = (len - self.offset).min(wanted);
                         self.file_read = Some(file.read(self.offset, len));

@@ -21,6 +21,11 @@ impl Ring {
         len.saturating_sub(self.tail).max(self.head)
     }
 
+    /// Whether all that is kept needs no more than this.
+    pub(crate) fn fits(&self, memory: usize) -> bool {
+        self.head.saturating_add(self.tail) <= memory as u64
+    }
+
     pub(crate) fn is_lost(&self, offset: u64, lost_end: u64) -> bool {
         (self.head..lost_end).contains(&offset)
     }

@@ -73,6 +73,10 @@ impl Segments {
         self.len
     }
 
+    pub(crate) fn keep(&self) -> usize {
+        self.keep
+    }
+
     pub(crate) fn in_memory(&self) -> usize {
         (self.len - self.start) as usize
     }

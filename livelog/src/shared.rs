@@ -1,5 +1,5 @@
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -13,7 +13,8 @@ use crate::waiters::{Ticket, Waiters};
 #[derive(Debug)]
 pub(crate) struct Shared {
     state: Mutex<State>,
-    pub(crate) file: Option<FileStore>,
+    /// There before anything leaves memory.
+    pub(crate) file: OnceLock<FileStore>,
     /// What readers get for bytes that are lost.
     pub(crate) gap_marker: Bytes,
 }
@@ -60,7 +61,7 @@ pub(crate) enum Fetched {
 }
 
 impl Shared {
-    pub(crate) fn new(kept: Kept, file: Option<FileStore>, gap_marker: Bytes) -> Self {
+    pub(crate) fn new(kept: Kept, file: OnceLock<FileStore>, gap_marker: Bytes) -> Self {
         Self {
             state: Mutex::new(State {
                 kept,

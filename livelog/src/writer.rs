@@ -5,8 +5,10 @@ use std::task::Waker;
 use bytes::Bytes;
 
 use crate::error::AppendError;
+use crate::file::FileStore;
 use crate::limit::Limiter;
 use crate::shared::{End, Shared};
+use crate::spill::Spill;
 
 /// The one writer of a log.
 ///
@@ -15,6 +17,10 @@ use crate::shared::{End, Shared};
 pub struct Writer {
     shared: Arc<Shared>,
     limiter: Limiter,
+    /// Until it is needed, or if it never is.
+    spill: Option<Spill>,
+    /// What to sync: the caller's file, not one of our own that nobody finds again.
+    lasting: bool,
     /// Where the next bytes go.
     len: u64,
     ended: bool,
@@ -32,10 +38,12 @@ pub struct Appended {
 }
 
 impl Writer {
-    pub(crate) fn new(shared: Arc<Shared>, limiter: Limiter) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, limiter: Limiter, spill: Option<Spill>) -> Self {
         Self {
+            lasting: shared.file.get().is_some(),
             shared,
             limiter,
+            spill,
             len: 0,
             ended: false,
             wakers: Vec::new(),
@@ -44,14 +52,14 @@ impl Writer {
 
     /// Appends `data` and wakes the readers that wait for it.
     ///
-    /// Never waits for readers. With [`Backing::File`](crate::Backing::File) it writes the file, which takes the time of
-    /// a write to the page cache.
+    /// Never waits for readers. With [`Backing::File`](crate::Backing::File), or when the log has outgrown the memory of
+    /// [`Backing::Spill`](crate::Backing::Spill), it writes the file, which takes the time of a write to the page cache.
     ///
     /// Small appends are copied; one of 16 KiB or more is kept as it is, together with the buffer that it is a slice of.
     ///
     /// # Errors
     ///
-    /// Only with a file: see [`AppendError`]. Bytes beyond the log's limit are not an error; the answer counts them.
+    /// Only with a file, of yours or one that it spills to: see [`AppendError`]. Bytes beyond the log's limit are not an error; the answer counts them.
     pub fn append(&mut self, data: Bytes) -> Result<Appended, AppendError> {
         self.add(&data, Some(&data))
     }
@@ -82,8 +90,8 @@ impl Writer {
         self.end(End::Finished);
     }
 
-    /// Waits until what was appended is on the disk (`fdatasync`), away from the async threads. Does nothing for a log in
-    /// memory.
+    /// Waits until what was appended is in [`Backing::File`](crate::Backing::File) on the disk (`fdatasync`), away from the
+    /// async threads. Does nothing for other logs, which do not outlive the process.
     ///
     /// Cancel safe; what the disk has begun, it completes.
     ///
@@ -91,7 +99,7 @@ impl Writer {
     ///
     /// What the operating system answers. Whether bytes appended since the last success are on the disk is then unknown.
     pub async fn sync(&self) -> io::Result<()> {
-        match &self.shared.file {
+        match self.lasting_file() {
             Some(file) => file.sync().await,
             None => Ok(()),
         }
@@ -103,10 +111,14 @@ impl Writer {
     ///
     /// As [`sync`](Self::sync).
     pub fn sync_blocking(&self) -> io::Result<()> {
-        match &self.shared.file {
+        match self.lasting_file() {
             Some(file) => file.sync_blocking(),
             None => Ok(()),
         }
+    }
+
+    fn lasting_file(&self) -> Option<&FileStore> {
+        self.shared.file.get().filter(|_| self.lasting)
     }
 
     fn add(&mut self, data: &[u8], shared: Option<&Bytes>) -> Result<Appended, AppendError> {
@@ -128,7 +140,12 @@ impl Writer {
         }
 
         let len = self.len + (kept.len() + marker.len()) as u64;
-        if let Some(file) = &self.shared.file {
+        if let Some(spill) = self.spill.take_if(|spill| spill.is_needed(len))
+            && let Err(error) = spill.begin(&self.shared)
+        {
+            return Err(self.fail(error));
+        }
+        if let Some(file) = self.shared.file.get() {
             if let Some(lost_end) = self.shared.lock().kept.make_room(len) {
                 file.lose(lost_end);
             }
@@ -138,9 +155,7 @@ impl Writer {
             if let Err(error) = written {
                 // Whoever reads the file itself should not find more than readers of the log do.
                 file.cut_back(self.len);
-                let error = Arc::new(error);
-                self.end(End::Failed(error.clone()));
-                return Err(AppendError::File(error));
+                return Err(self.fail(error));
             }
         }
 
@@ -155,6 +170,12 @@ impl Writer {
         drop(state);
         self.wake();
         Ok(appended)
+    }
+
+    fn fail(&mut self, error: io::Error) -> AppendError {
+        let error = Arc::new(error);
+        self.end(End::Failed(error.clone()));
+        AppendError::File(error)
     }
 
     fn end(&mut self, end: End) {

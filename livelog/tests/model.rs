@@ -74,6 +74,8 @@ async fn play(config: Config, steps: Vec<Step>) -> io::Result<()> {
     let memory_tail = match &config.backing {
         Backing::Memory => None,
         Backing::File(_, tail) => Some(*tail),
+        Backing::Spill { memory, .. } => Some(*memory),
+        other => panic!("a backing of which this knows nothing: {other:?}"),
     };
     let (mut writer, log) = livelog::log(config);
     let mut readers = Vec::<Checked>::new();
@@ -142,9 +144,11 @@ proptest! {
             Just(None),
             prop_oneof![Just(0), 1_usize..1000, 1000_usize..200_000].prop_map(Some),
         ],
+        spill in any::<bool>(),
     ) {
         let backing = match memory_tail {
             None => Backing::Memory,
+            Some(memory) if spill => Backing::Spill { memory, dir: None },
             Some(tail) => Backing::File(tempfile::tempfile().unwrap(), tail),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -234,4 +238,13 @@ async fn no_wake_up_is_lost_in_memory() {
 async fn no_wake_up_is_lost_with_a_file() {
     let file = tempfile::tempfile().unwrap();
     race(Backing::File(file, 100_000), 1_000_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn no_wake_up_is_lost_while_spilling() {
+    let backing = Backing::Spill {
+        memory: 100_000,
+        dir: None,
+    };
+    race(backing, 1_000_000).await;
 }
