@@ -104,16 +104,9 @@ impl<W: Write + Send + 'static> Pipeline<W> {
     pub(crate) fn submit(&mut self, input: Vec<u8>) -> io::Result<Vec<u8>> {
         let limit = 2 * self.shared.settings.threads + 1;
         let mut state = self.shared.lock();
-        while state.under_way >= limit && state.failure.is_none() {
-            state = self
-                .shared
-                .progress
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-        if state.failure.is_some() {
-            return Err(state.error());
-        }
+        state = self
+            .shared
+            .wait_while(state, |state| state.under_way >= limit)?;
         let number = state.first + state.members.len() as u64;
         state.jobs.push_back(Job { number, input });
         state.members.push_back(None);
@@ -151,17 +144,7 @@ impl<W: Write + Send + 'static> Pipeline<W> {
         let mut state = self.shared.lock();
         state.flush = true;
         self.shared.member.notify_one();
-        while state.flush && state.failure.is_none() {
-            state = self
-                .shared
-                .progress
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-        if state.failure.is_some() {
-            return Err(state.error());
-        }
-        Ok(())
+        self.shared.wait_while(state, |state| state.flush).map(drop)
     }
 
     /// Waits until everything has been written, flushes, ends the threads and gives the sink back.
@@ -189,6 +172,22 @@ impl<W> Drop for Pipeline<W> {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for progress as long as `more` says so, and no longer than until the failure of the pipeline.
+    fn wait_while<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        more: impl Fn(&State) -> bool,
+    ) -> io::Result<MutexGuard<'a, State>> {
+        let mut state = self
+            .progress
+            .wait_while(state, |state| state.failure.is_none() && more(state))
+            .unwrap_or_else(PoisonError::into_inner);
+        if state.failure.is_some() {
+            return Err(state.error());
+        }
+        Ok(state)
     }
 
     /// Ends the threads, whatever is under way.

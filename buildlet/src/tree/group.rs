@@ -1,10 +1,12 @@
 //! Where there is no `/proc`: the process group is all that is known.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::io;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+
+use super::Wanted;
 
 /// Number of the group.
 pub(super) type Key = i32;
@@ -13,18 +15,6 @@ pub(super) type Key = i32;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Process {
     group: i32,
-}
-
-#[derive(Debug)]
-#[expect(dead_code, reason = "what /proc is searched for has no use here")]
-pub(super) struct Wanted<'a> {
-    pub(super) main: i32,
-    pub(super) reaped: bool,
-    pub(super) mark: &'a [u8],
-    pub(super) started: u64,
-    pub(super) adopt: bool,
-    pub(super) mains: &'a HashSet<i32>,
-    pub(super) known: &'a BTreeSet<Key>,
 }
 
 impl Process {

@@ -1,12 +1,14 @@
 //! Finding processes through `/proc`.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::{self, Read};
 
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{Pid, getpid};
+
+use super::Wanted;
 
 /// Most bytes of an environment that are looked at.
 const MAX_ENVIRON: u64 = 4 << 20;
@@ -23,19 +25,6 @@ pub(super) struct Process {
     /// In clock ticks since boot.
     started: u64,
     ended: bool,
-}
-
-/// What [`alive`] looks for.
-#[derive(Debug)]
-pub(super) struct Wanted<'a> {
-    pub(super) main: i32,
-    pub(super) reaped: bool,
-    pub(super) mark: &'a [u8],
-    pub(super) started: u64,
-    pub(super) adopt: bool,
-    pub(super) mains: &'a HashSet<i32>,
-    /// Found before: theirs for ever, whatever became of their parents.
-    pub(super) known: &'a BTreeSet<Key>,
 }
 
 impl Process {

@@ -48,6 +48,23 @@ pub(crate) struct Destroyed {
     pub(crate) left: usize,
 }
 
+/// What a system's `alive` looks for.
+#[derive(Debug)]
+#[cfg_attr(
+    not(target_os = "linux"),
+    expect(dead_code, reason = "what /proc is searched for has no use elsewhere")
+)]
+struct Wanted<'a> {
+    main: i32,
+    reaped: bool,
+    mark: &'a [u8],
+    started: u64,
+    adopt: bool,
+    mains: &'a HashSet<i32>,
+    /// Found before: theirs for ever, whatever became of their parents.
+    known: &'a BTreeSet<system::Key>,
+}
+
 impl Processes {
     /// With `adopt`, orphans of commands become children of this process (`PR_SET_CHILD_SUBREAPER`, Linux), and
     /// every child that is not a known main process is taken for such an orphan: only for a process that does
@@ -204,7 +221,7 @@ impl Tree {
 
     fn alive(&self, known: &BTreeSet<system::Key>) -> Vec<system::Process> {
         let mains = self.processes.mains();
-        system::alive(&system::Wanted {
+        system::alive(&Wanted {
             main: self.main,
             reaped: self.reaped.load(Ordering::Acquire),
             mark: &self.mark,
