@@ -38,11 +38,13 @@
 //!   readers that lie further behind read the file, away from the async threads.
 //! * [`Limit`] bounds what is kept, for instance by the rule of the Go build system's live log, or to head and newest tail:
 //!   then a reader gets one marker for the gap between them, with the number of bytes that it stands for.
+//! * Where line N begins and which line an offset is in is answered at once ([`Log::offset_of_line`],
+//!   [`Log::line_of_offset`], [`Log::tail_lines`]) from an index of at most 256 KiB, made while appending.
 //! * A writer that is dropped without [`Writer::finish`] ends the log as *aborted*, and every reader learns it.
 //!
 //! # What it does not do
 //!
-//! It knows nothing of HTTP, of lines, of encodings or of time stamps.
+//! It knows nothing of HTTP, of encodings or of time stamps.
 //! It does not rate-limit or drop readers: whoever serves one decides how long to put up with it.
 //!
 //! # Runtime
@@ -55,6 +57,7 @@ mod error;
 mod file;
 mod kept;
 mod limit;
+mod lines;
 mod log;
 mod reader;
 mod ring;

@@ -48,7 +48,7 @@ pub fn log(config: Config) -> (Writer, Log) {
 /// The bytes live as long as a handle, the writer or a reader does.
 #[derive(Debug, Clone)]
 pub struct Log {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl Log {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::error::Outcome;
 use crate::file::FileStore;
 use crate::kept::{Found, Kept};
+use crate::lines::LineIndex;
 use crate::waiters::{Ticket, Waiters};
 
 /// What the writer, the handles and the readers of one log have in common.
@@ -17,6 +18,8 @@ pub(crate) struct Shared {
     pub(crate) file: OnceLock<FileStore>,
     /// What readers get for bytes that are lost.
     pub(crate) gap_marker: Bytes,
+    /// Includes an append shortly before readers see it, never later.
+    lines: Mutex<LineIndex>,
 }
 
 /// The lock around it is held for a few pointer moves, or for copying one small append; never while waking, writing or
@@ -71,12 +74,18 @@ impl Shared {
             }),
             file,
             gap_marker,
+            lines: Mutex::default(),
         }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing in this crate panics while it holds the lock; even so the state is whole at each step.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The writer holds this lock while it counts an append, readers for a binary search; nobody holds the other one.
+    pub(crate) fn lines(&self) -> MutexGuard<'_, LineIndex> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What there is at `offset`; if nothing, wakes the caller when that may have changed.

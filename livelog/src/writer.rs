@@ -160,6 +160,10 @@ impl Writer {
         }
 
         self.len = len;
+        let mut lines = self.shared.lines();
+        lines.add(kept);
+        lines.add(marker);
+        drop(lines);
         let mut state = self.shared.lock();
         match shared {
             Some(data) => state.kept.push_shared(data.slice(..kept.len())),
