@@ -12,7 +12,7 @@ const BUILDERS: [&str; 3] = ["a", "b", "c"];
 
 const FARM: &str = r#"
 [project]
-recent = 4
+recent = 50
 [retry]
 infra = 20
 backoff = ["50ms", "500ms"]
