@@ -13,13 +13,19 @@ Examples:
   coordinator --workers 0 --listen 0.0.0.0:8119
                                                only machines that join from elsewhere
   coordinator init                             write farm.toml as a start
-  coordinator check                            look farm.toml over
+  coordinator check                            look farm.toml over";
 
-Exit status: 0 stopped as asked, 1 could not start or go on, 2 wrong command line or configuration.";
+const AFTER: &str = "\
+Exit status:
+  0  stopped as asked
+  1  could not start, or could not go on
+  2  wrong command line or configuration
+
+BUILDFARM_LOG=info tells more of what happens inside.";
 
 /// Build farm: builds every commit of a repository on every machine that joins.
 #[derive(Debug, Parser)]
-#[command(name = "coordinator", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true, styles = styles())]
+#[command(name = "coordinator", version, before_help = EXAMPLES, after_help = AFTER, args_conflicts_with_subcommands = true, styles = styles())]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,

@@ -34,7 +34,7 @@ impl LocalWorker {
             let began = tokio::time::Instant::now();
             match self.start() {
                 Ok((mut child, lifeline)) => tokio::select! {
-                    status = child.wait() => tracing::warn!(worker = self.hostname, ?status, "local worker ended; starting it again"),
+                    biased;
                     () = stop.cancelled() => {
                         // The worker takes the end of its standard input as the end of its coordinator.
                         drop(lifeline);
@@ -43,6 +43,7 @@ impl LocalWorker {
                         }
                         return;
                     }
+                    status = child.wait() => tracing::warn!(worker = self.hostname, ?status, "local worker ended; starting it again"),
                 },
                 Err(error) => tracing::error!(
                     worker = self.hostname,
@@ -80,6 +81,8 @@ impl LocalWorker {
             .arg("--workdir")
             .arg(&self.workdir)
             .stdin(Stdio::piped())
+            // Ctrl-C is for the coordinator, which then ends its workers in order.
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .context("process cannot be started")?;

@@ -2,7 +2,7 @@
 
 use anstyle::{AnsiColor, Style};
 use buildfarm_coordinator::Event;
-use buildfarm_dashboard::record::{Build, Outcome, Worker, WorkerState};
+use buildfarm_dashboard::record::{Build, BuildState, Outcome, Worker, WorkerState};
 use jiff::{Timestamp, tz::TimeZone};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
@@ -11,7 +11,7 @@ pub(crate) async fn follow(mut events: Receiver<Event>) {
     loop {
         match events.recv().await {
             Ok(event) => {
-                if let Some(line) = line(&event) {
+                for line in lines(&event) {
                     let now = Timestamp::now()
                         .to_zoned(TimeZone::system())
                         .strftime("%H:%M:%S")
@@ -30,40 +30,50 @@ const GREEN: Style = AnsiColor::Green.on_default();
 const RED: Style = AnsiColor::Red.on_default().bold();
 const YELLOW: Style = AnsiColor::Yellow.on_default();
 
-fn line(event: &Event) -> Option<String> {
-    Some(match event {
-        Event::Queued(builds) => match &builds[..] {
-            [] => return None,
-            [build] => format!("+ queued    {}", what(build)),
-            [first, .., last] if first.commit == last.commit => {
-                format!("+ queued    {} builders  {}", builds.len(), commit(first))
-            }
-            [.., last] => format!(
-                "+ queued    {} builds, newest {}",
-                builds.len(),
-                commit(last)
-            ),
-        },
+/// What is worth telling of an event. Notices are not: they are in the log of the program already.
+fn lines(event: &Event) -> Vec<String> {
+    let one = match event {
+        Event::Queued(builds) => return queued(builds),
         Event::Started(build) => {
             let again = if build.attempt > 1 {
                 format!("  (attempt {})", build.attempt)
             } else {
                 String::new()
             };
-            format!(
-                "▶ started   {}  on {}{again}",
-                what(build),
-                build.worker.as_deref().unwrap_or("?")
-            )
+            let worker = build.worker.as_deref().unwrap_or("?");
+            Some(format!("▶ started   {}  on {worker}{again}", what(build)))
         }
-        Event::Retrying { build, reason } => {
-            format!("{YELLOW}↻ retrying{YELLOW:#}  {}  {reason}", what(build))
-        }
-        Event::Finished(build) => finished(build),
-        Event::Worker(worker) => return worker_line(worker),
-        Event::Notice(text) => format!("{YELLOW}! {text}{YELLOW:#}"),
-        _ => return None,
-    })
+        Event::Retrying { build, reason } => Some(format!(
+            "{YELLOW}↻ retrying{YELLOW:#}  {}  {reason}",
+            what(build)
+        )),
+        Event::Finished(build) => Some(finished(build)),
+        Event::Worker(worker) => worker_line(worker),
+        _ => None,
+    };
+    one.into_iter().collect()
+}
+
+/// New builds: those that wait in one line, those that were over before they began in one each.
+fn queued(builds: &[Build]) -> Vec<String> {
+    let (over, waiting): (Vec<&Build>, Vec<&Build>) =
+        builds.iter().partition(|b| b.state == BuildState::Done);
+    let mut lines = match waiting[..] {
+        [] => Vec::new(),
+        [build] => vec![format!("+ queued    {}", what(build))],
+        [first, .., last] if first.commit == last.commit => vec![format!(
+            "+ queued    {} builders  {}",
+            waiting.len(),
+            commit(first)
+        )],
+        [.., last] => vec![format!(
+            "+ queued    {} builds, newest {}",
+            waiting.len(),
+            commit(last)
+        )],
+    };
+    lines.extend(over.into_iter().map(finished));
+    lines
 }
 
 fn finished(build: &Build) -> String {
@@ -72,6 +82,7 @@ fn finished(build: &Build) -> String {
         _ => String::new(),
     };
     let reason = build.reason.as_deref().unwrap_or_default();
+    let reason = reason.lines().next().unwrap_or_default();
     match build.outcome {
         Some(Outcome::Passed) => format!("{GREEN}✓ passed{GREEN:#}    {}{took}", what(build)),
         Some(Outcome::Failed) => format!("{RED}✗ failed{RED:#}    {}{took}  {reason}", what(build)),
@@ -81,7 +92,8 @@ fn finished(build: &Build) -> String {
         Some(Outcome::InfraFailed) => {
             format!("{YELLOW}! gave up{YELLOW:#}   {}  {reason}", what(build))
         }
-        _ => format!("- {}  {reason}", what(build)),
+        Some(Outcome::Skipped) => format!("- skipped   {}  {reason}", what(build)),
+        _ => format!("- over      {}  {reason}", what(build)),
     }
 }
 

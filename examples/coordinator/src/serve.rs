@@ -1,7 +1,9 @@
 //! The farm itself: everything put together, from the command line to the last connection.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use buildfarm_coordinator::logs::FileLogs;
@@ -26,6 +28,8 @@ use crate::progress;
 
 /// Events a slow watcher may fall behind before it has to look at the present state instead.
 const EVENTS: usize = 4096;
+/// Time that open pages get at the end; they come back by themselves at the next start.
+const PAGES_GRACE: Duration = Duration::from_secs(1);
 /// Packed trees that are kept.
 const ARCHIVE_BUDGET: u64 = 2 << 30;
 
@@ -78,14 +82,17 @@ pub(crate) async fn run(args: cli::Run) -> anyhow::Result<()> {
         format!("{} cannot be listened on: is another coordinator running? Give this one its own with --listen", args.listen)
     })?;
     let address = server.local_addr();
-    let join_hint = format!("buildlet --coordinator {address} --key-file worker.key");
+    let reach = Reach::new(address, args.name.first());
     let view = View {
         project: project.name.clone(),
         store: store.clone(),
         logs: logs.clone(),
         pools: pools.clone(),
         events: events.clone(),
-        join_hint,
+        join_hint: format!(
+            "buildlet --coordinator {} --key-file worker.key",
+            reach.elsewhere
+        ),
     };
     let gate = Gate {
         pool: reverse.clone(),
@@ -99,10 +106,13 @@ pub(crate) async fn run(args: cli::Run) -> anyhow::Result<()> {
     let tasks = TaskTracker::new();
     // Pages go on while the farm behind them stops: the last thing people see is how it ended.
     let stop_serving = CancellationToken::new();
+    let mut limits = buildfarm_https::Limits::default();
+    limits.grace = PAGES_GRACE;
     let served = tokio::spawn(
         server
             .identity(identity)
             .plain(Plain::Loopback)
+            .limits(limits)
             .serve(app, stop_serving.clone()),
     );
 
@@ -114,11 +124,11 @@ pub(crate) async fn run(args: cli::Run) -> anyhow::Result<()> {
         events,
     };
     let farm = Farm::start(farm_config).await?;
-    print_banner(&args, &project, &repo, &data, address);
+    print_banner(&args, &project, &repo, &data, &reach);
     tasks.spawn(progress::follow(watcher));
     for n in 1..=args.workers {
         let worker = LocalWorker {
-            coordinator: format!("localhost:{}", address.port()),
+            coordinator: reach.here.clone(),
             key_file: data.join_key_path(),
             workdir: data.root.join("workers").join(n.to_string()),
             hostname: format!("local-{n}"),
@@ -136,7 +146,7 @@ pub(crate) async fn run(args: cli::Run) -> anyhow::Result<()> {
     stop_serving.cancel();
     served.await??;
     store.close().await;
-    let _ = tokio::time::timeout(std::time::Duration::from_secs(1), tasks.wait()).await;
+    let _ = tokio::time::timeout(Duration::from_secs(1), tasks.wait()).await;
     Ok(())
 }
 
@@ -231,7 +241,10 @@ impl Project {
                 builders(&found.farm),
                 found.kind
             ),
-            Err(error) => format!("{error:#}"),
+            Err(error) => {
+                let text = format!("{error:#}");
+                text.lines().next().unwrap_or_default().to_owned()
+            }
         };
         Ok(Self {
             name: repo.name(),
@@ -249,32 +262,76 @@ fn builders(farm: &Config) -> String {
         .join(", ")
 }
 
-fn print_banner(
-    args: &cli::Run,
-    project: &Project,
-    repo: &Repo,
-    data: &Data,
-    address: std::net::SocketAddr,
-) {
+/// Where the farm can be reached, as `host:port`.
+struct Reach {
+    /// From this machine.
+    here: String,
+    /// From others, if it listens to them.
+    elsewhere: String,
+    /// For a browser.
+    url: String,
+}
+
+impl Reach {
+    fn new(address: SocketAddr, name: Option<&String>) -> Self {
+        let port = address.port();
+        let here = if address.ip().is_unspecified() {
+            format!("localhost:{port}")
+        } else {
+            address.to_string()
+        };
+        let elsewhere = match name {
+            Some(name) => format!("{name}:{port}"),
+            None if address.ip().is_unspecified() => format!("{}:{port}", host_name()),
+            None => here.clone(),
+        };
+        // Plain HTTP is for loopback only; to the farm's own machine every address it listens on is that.
+        let url = if address.ip().is_unspecified() || address.ip().is_loopback() {
+            format!("http://{here}/")
+        } else {
+            format!("https://{here}/")
+        };
+        Self {
+            here,
+            elsewhere,
+            url,
+        }
+    }
+}
+
+#[cfg(unix)]
+fn host_name() -> String {
+    let name = nix::unistd::gethostname().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+#[cfg(not(unix))]
+fn host_name() -> String {
+    std::env::var("COMPUTERNAME").unwrap_or_default()
+}
+
+fn print_banner(args: &cli::Run, project: &Project, repo: &Repo, data: &Data, reach: &Reach) {
     let bold = anstyle::Style::new().bold();
     let link = anstyle::AnsiColor::Cyan.on_default().underline();
-    let scheme = if address.ip().is_loopback() {
-        "http"
-    } else {
-        "https"
-    };
     let workers = match args.workers {
         0 => "none here; waiting for machines to join".to_owned(),
         1 => format!("1 on this machine ({})", default_host_type()),
         n => format!("{n} on this machine ({})", default_host_type()),
     };
+    // Whoever started this with cargo has no `buildlet` on the PATH.
+    let buildlet = if std::env::var_os("CARGO_MANIFEST_DIR").is_some() {
+        "cargo run --release --bin buildlet --"
+    } else {
+        "buildlet"
+    };
     anstream::println!("\n  {bold}buildfarm{bold:#}  {}\n", project.name);
-    anstream::println!("  open      {link}{scheme}://{address}/{link:#}");
+    anstream::println!("  open      {link}{}{link:#}", reach.url);
     anstream::println!("  builds    {}", repo.url);
     anstream::println!("  builders  {}", project.told);
     anstream::println!("  workers   {workers}");
     anstream::println!(
-        "  add one   buildlet --coordinator {address} --key-file {}",
+        "  add one   {buildlet} --coordinator {} --key-file {}",
+        reach.elsewhere,
         data.join_key_path().display()
     );
     anstream::println!("  data      {}", data.root.display());
