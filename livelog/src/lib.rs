@@ -44,17 +44,27 @@
 //!
 //! # What it does not do
 //!
-//! It knows nothing of HTTP, of encodings or of time stamps.
-//! It does not rate-limit or drop readers: whoever serves one decides how long to put up with it.
+//! It knows nothing of encodings or of time stamps. Without the feature `http` it knows nothing of HTTP.
+//! It does not rate-limit readers.
+//!
+//! # Features
+//!
+//! | feature | what it adds | default |
+//! | --- | --- | --- |
+//! | `http` | module `http`: a log as an answer to an HTTP request, streamed, in byte ranges, or as server-sent events | no |
 //!
 //! # Runtime
 //!
 //! Waiting needs no particular runtime. File reads use the blocking pool of the tokio runtime they are polled in, and a
-//! thread of their own when there is none.
+//! thread of their own when there is none. The heartbeats and deadlines of module `http` need tokio.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod config;
 mod error;
 mod file;
+#[cfg(feature = "http")]
+pub mod http;
 mod kept;
 mod limit;
 mod lines;
