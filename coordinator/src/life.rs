@@ -1,7 +1,8 @@
 //! The life of one attempt at a build, as a state machine without I/O or clock.
 //!
-//! The runner tells it what happened and what time it is; it answers with what to do next. All time limits live here: after
-//! every call the runner asks [`Life::wake`] when to come back with [`Event::Tick`].
+//! The runner tells it what happened and how long the attempt has taken; it answers with what to do next. All time limits live
+//! here: after every call the runner asks [`Life::wake`] when to come back with [`Event::Tick`]. Time is time taken, not the time
+//! of day: setting the clock ends no build.
 //!
 //! ```text
 //!  Leased ─► source ─► tree ─► step 0 ─► step 1 … ─► End(passed)
@@ -20,12 +21,15 @@ use serde::{Deserialize, Serialize};
 use crate::plan::Plan;
 use crate::store::Next;
 
+/// Shortest pause after a failure of the coordinator's own means.
+const OWN_PAUSE: Duration = Duration::from_secs(1);
+
 /// One attempt, from the lease of its worker to its end.
 #[derive(Debug)]
 pub struct Life {
     steps: Vec<(String, Option<Duration>)>,
     timeout: Duration,
-    deadline: Option<Timestamp>,
+    deadline: Option<Duration>,
     phase: Phase,
 }
 
@@ -36,7 +40,7 @@ enum Phase {
     Tree,
     Step {
         index: usize,
-        deadline: Option<Timestamp>,
+        deadline: Option<Duration>,
     },
     Over,
 }
@@ -72,8 +76,13 @@ pub enum Exit {
 /// Something that is not the build's own fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
-    /// It went wrong; another try, possibly elsewhere, may succeed.
-    Failed(String),
+    /// The worker, or the way to it, failed; another try, possibly elsewhere, may succeed.
+    Worker(String),
+    /// The tree of the commit is not to be had; another try may succeed. The worker is as good as before.
+    Source(String),
+    /// The coordinator's own means failed, a full disk for example. The build waits until they are back, and nothing is held
+    /// against it or the worker.
+    Own(String),
     /// The coordinator itself stops. The build is run again as soon as it is back, and nothing is held against it.
     Interrupted,
 }
@@ -104,8 +113,33 @@ pub struct Ending {
     pub reason: String,
     /// Whether the worker did all that was asked of it, and may be used again.
     pub worker_sound: bool,
-    /// Whether the coordinator broke it off itself.
-    pub interrupted: bool,
+    /// Whose doing it is, which decides on another attempt.
+    pub cause: Cause,
+}
+
+/// Whose doing the end of an attempt is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The build's: it ran, and this is its result.
+    Build,
+    /// The infrastructure's: it is tried again within a budget.
+    Infrastructure,
+    /// The coordinator's own: it is tried again for as long as it takes.
+    Coordinator,
+    /// The coordinator stops: it is run again at the next start.
+    Interruption,
+}
+
+impl Ending {
+    /// An attempt that the coordinator's own means failed.
+    pub(crate) fn own(reason: String) -> Self {
+        Self {
+            outcome: Outcome::InfraFailed,
+            reason,
+            worker_sound: true,
+            cause: Cause::Coordinator,
+        }
+    }
 }
 
 impl Life {
@@ -124,16 +158,16 @@ impl Life {
         }
     }
 
-    /// Takes in what happened at `now`, and says what to do.
+    /// Takes in what happened when the attempt had taken `now`, and says what to do.
     ///
     /// Events that make no sense in the present state, such as an exit when no command runs, change nothing.
-    pub fn on(&mut self, event: Event, now: Timestamp) -> Vec<Effect> {
+    pub fn on(&mut self, event: Event, now: Duration) -> Vec<Effect> {
         if self.phase == Phase::Over {
             return Vec::new();
         }
         match (self.phase, event) {
             (Phase::Waiting, Event::Leased) => {
-                self.deadline = Some(after(now, self.timeout));
+                self.deadline = Some(now.saturating_add(self.timeout));
                 self.phase = Phase::Source;
                 vec![Effect::FetchSource]
             }
@@ -141,24 +175,21 @@ impl Life {
                 self.phase = Phase::Tree;
                 vec![Effect::PutTree]
             }
-            (Phase::Tree, Event::TreeReady) => self.begin(0, now),
+            (Phase::Tree, Event::TreeReady) => {
+                // The time up to here was ours; the commands have all of theirs.
+                self.deadline = Some(now.saturating_add(self.timeout));
+                self.begin(0, now)
+            }
             (Phase::Step { index, .. }, Event::Exited(exit)) => self.exited(index, &exit, now),
             (_, Event::Tick) => self.tick(now),
-            (_, Event::Trouble(trouble)) => {
-                let interrupted = trouble == Trouble::Interrupted;
-                let reason = match trouble {
-                    Trouble::Failed(reason) => reason,
-                    Trouble::Interrupted => "the coordinator stopped while it ran".to_owned(),
-                };
-                self.give_up(reason, interrupted)
-            }
+            (_, Event::Trouble(trouble)) => self.give_up(trouble),
             _ => Vec::new(),
         }
     }
 
-    /// When to come back with [`Event::Tick`]; `None` while nothing is limited in time.
+    /// When to come back with [`Event::Tick`], on the clock of [`Life::on`]; `None` while nothing is limited in time.
     #[must_use]
-    pub fn wake(&self) -> Option<Timestamp> {
+    pub fn wake(&self) -> Option<Duration> {
         match self.phase {
             Phase::Waiting | Phase::Over => None,
             Phase::Step {
@@ -169,7 +200,7 @@ impl Life {
         }
     }
 
-    fn begin(&mut self, index: usize, now: Timestamp) -> Vec<Effect> {
+    fn begin(&mut self, index: usize, now: Duration) -> Vec<Effect> {
         let Some((_, timeout)) = self.steps.get(index) else {
             self.phase = Phase::Over;
             let reason = match self.steps.len() {
@@ -177,16 +208,16 @@ impl Life {
                 1 => "1 step passed".to_owned(),
                 n => format!("{n} steps passed"),
             };
-            return vec![end(Outcome::Passed, reason, true)];
+            return vec![end(Outcome::Passed, reason)];
         };
         self.phase = Phase::Step {
             index,
-            deadline: timeout.map(|t| after(now, t)),
+            deadline: timeout.map(|t| now.saturating_add(t)),
         };
         vec![Effect::Run(index)]
     }
 
-    fn exited(&mut self, index: usize, exit: &Exit, now: Timestamp) -> Vec<Effect> {
+    fn exited(&mut self, index: usize, exit: &Exit, now: Duration) -> Vec<Effect> {
         let status = match exit {
             Exit::Status(0) => {
                 let mut effects = vec![Effect::EndStep(index, Outcome::Passed, "ok".to_owned())];
@@ -201,11 +232,11 @@ impl Life {
         let reason = format!("step {} failed: {status}", self.steps[index].0);
         vec![
             Effect::EndStep(index, Outcome::Failed, status),
-            end(Outcome::Failed, reason, true),
+            end(Outcome::Failed, reason),
         ]
     }
 
-    fn tick(&mut self, now: Timestamp) -> Vec<Effect> {
+    fn tick(&mut self, now: Duration) -> Vec<Effect> {
         let build_is_late = self.deadline.is_some_and(|d| now >= d);
         match self.phase {
             Phase::Step { index, deadline }
@@ -223,33 +254,46 @@ impl Life {
                 vec![
                     Effect::Stop,
                     Effect::EndStep(index, Outcome::TimedOut, format!("killed: passed {limit}")),
-                    end(Outcome::TimedOut, reason, true),
+                    end(Outcome::TimedOut, reason),
                 ]
             }
             // No command of the build's has run yet, so the delay is ours.
-            Phase::Source | Phase::Tree if build_is_late => {
-                let what = if self.phase == Phase::Source {
-                    "fetching the source"
-                } else {
-                    "unpacking the source on the worker"
-                };
+            Phase::Source if build_is_late => {
                 let limit = words(self.timeout);
-                self.give_up(format!("{what} took longer than {limit}"), false)
+                self.give_up(Trouble::Source(format!(
+                    "fetching the source took longer than {limit}"
+                )))
+            }
+            Phase::Tree if build_is_late => {
+                let limit = words(self.timeout);
+                self.give_up(Trouble::Worker(format!(
+                    "unpacking the source on the worker took longer than {limit}"
+                )))
             }
             _ => Vec::new(),
         }
     }
 
-    fn give_up(&mut self, reason: String, interrupted: bool) -> Vec<Effect> {
+    fn give_up(&mut self, trouble: Trouble) -> Vec<Effect> {
         self.phase = Phase::Over;
+        let (reason, worker_sound, cause) = match trouble {
+            Trouble::Worker(reason) => (reason, false, Cause::Infrastructure),
+            Trouble::Source(reason) => (reason, true, Cause::Infrastructure),
+            Trouble::Own(reason) => (reason, true, Cause::Coordinator),
+            Trouble::Interrupted => (
+                "the coordinator stopped while it ran".to_owned(),
+                false,
+                Cause::Interruption,
+            ),
+        };
         let outcome = Outcome::InfraFailed;
         vec![
             Effect::Stop,
             Effect::End(Ending {
                 outcome,
                 reason,
-                worker_sound: false,
-                interrupted,
+                worker_sound,
+                cause,
             }),
         ]
     }
@@ -270,12 +314,16 @@ impl RetryPolicy {
     /// What becomes of a build when an attempt ended and `failures` earlier ones were charged to its budget.
     #[must_use]
     pub fn decide(&self, ending: &Ending, failures: u32, now: Timestamp) -> Next {
-        match ending.outcome {
-            Outcome::InfraFailed if ending.interrupted => Next::Requeue {
+        match ending.cause {
+            Cause::Interruption => Next::Requeue {
                 not_before: None,
                 charge: false,
             },
-            Outcome::InfraFailed if failures < self.budget => {
+            Cause::Coordinator => Next::Requeue {
+                not_before: Some(after(now, self.most.max(OWN_PAUSE))),
+                charge: false,
+            },
+            Cause::Infrastructure if failures < self.budget => {
                 let pause = self
                     .first
                     .saturating_mul(2_u32.saturating_pow(failures))
@@ -285,17 +333,17 @@ impl RetryPolicy {
                     charge: true,
                 }
             }
-            _ => Next::Final,
+            Cause::Infrastructure | Cause::Build => Next::Final,
         }
     }
 }
 
-fn end(outcome: Outcome, reason: String, worker_sound: bool) -> Effect {
+fn end(outcome: Outcome, reason: String) -> Effect {
     Effect::End(Ending {
         outcome,
         reason,
-        worker_sound,
-        interrupted: false,
+        worker_sound: true,
+        cause: Cause::Build,
     })
 }
 
@@ -351,7 +399,11 @@ mod tests {
         }
     }
 
-    fn at(seconds: i64) -> Timestamp {
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn clock(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_000_000 + seconds).unwrap()
     }
 
@@ -415,8 +467,8 @@ mod tests {
     #[test]
     fn the_whole_build_has_a_limit_too() {
         let mut life = running(&[Some(60 * MINUTE)]);
-        assert_eq!(life.wake(), Some(at(600)));
-        let end = ending(&life.on(Event::Tick, at(600)));
+        assert_eq!(life.wake(), Some(at(602)));
+        let end = ending(&life.on(Event::Tick, at(602)));
         assert_eq!(
             end.reason,
             "step s0 passed the build's limit of 10 min and was killed"
@@ -427,10 +479,21 @@ mod tests {
     fn slow_source_is_ours_not_the_builds() {
         let mut life = Life::new(&plan(&[None]));
         life.on(Event::Leased, at(0));
+        let end = ending(&life.on(Event::Tick, at(600)));
         assert_eq!(
-            ending(&life.on(Event::Tick, at(600))).outcome,
-            Outcome::InfraFailed
+            (end.outcome, end.worker_sound),
+            (Outcome::InfraFailed, true)
         );
+    }
+
+    #[test]
+    fn the_commands_have_their_whole_time_however_long_the_source_took() {
+        let mut life = Life::new(&plan(&[None]));
+        life.on(Event::Leased, at(0));
+        life.on(Event::SourceReady, at(500));
+        life.on(Event::TreeReady, at(599));
+        assert_eq!(life.on(Event::Tick, at(600)), []);
+        assert_eq!(life.wake(), Some(at(1199)));
     }
 
     #[test]
@@ -442,34 +505,41 @@ mod tests {
         };
         let mut life = running(&[None]);
         let effects = life.on(
-            Event::Trouble(Trouble::Failed("worker w1 vanished".into())),
+            Event::Trouble(Trouble::Worker("worker w1 vanished".into())),
             at(5),
         );
         assert_eq!(effects[0], Effect::Stop);
         let lost = ending(&effects);
         assert!(!lost.worker_sound);
         assert_eq!(
-            policy.decide(&lost, 0, at(5)),
+            policy.decide(&lost, 0, clock(5)),
             Next::Requeue {
-                not_before: Some(at(6)),
+                not_before: Some(clock(6)),
                 charge: true
             }
         );
         assert_eq!(
-            policy.decide(&lost, 1, at(5)),
+            policy.decide(&lost, 1, clock(5)),
             Next::Requeue {
-                not_before: Some(at(7)),
+                not_before: Some(clock(7)),
                 charge: true
             }
         );
-        assert_eq!(policy.decide(&lost, 2, at(5)), Next::Final);
+        assert_eq!(policy.decide(&lost, 2, clock(5)), Next::Final);
 
         let mut life = running(&[None]);
         let interrupted = ending(&life.on(Event::Trouble(Trouble::Interrupted), at(5)));
         assert_eq!(
-            policy.decide(&interrupted, 99, at(5)),
+            policy.decide(&interrupted, 99, clock(5)),
             Next::Requeue {
                 not_before: None,
+                charge: false
+            }
+        );
+        assert_eq!(
+            policy.decide(&Ending::own("disk full".into()), 99, clock(5)),
+            Next::Requeue {
+                not_before: Some(clock(95)),
                 charge: false
             }
         );
@@ -492,9 +562,9 @@ mod tests {
                 outcome,
                 reason: String::new(),
                 worker_sound: true,
-                interrupted: false,
+                cause: Cause::Build,
             };
-            assert_eq!(policy.decide(&ending, 0, at(0)), Next::Final);
+            assert_eq!(policy.decide(&ending, 0, clock(0)), Next::Final);
         }
     }
 
@@ -504,7 +574,9 @@ mod tests {
             Just(Event::SourceReady),
             Just(Event::TreeReady),
             (0..3).prop_map(|code| Event::Exited(Exit::Status(code))),
-            Just(Event::Trouble(Trouble::Failed("x".into()))),
+            Just(Event::Trouble(Trouble::Worker("x".into()))),
+            Just(Event::Trouble(Trouble::Source("x".into()))),
+            Just(Event::Trouble(Trouble::Own("x".into()))),
             Just(Event::Trouble(Trouble::Interrupted)),
             Just(Event::Tick),
         ]
@@ -514,7 +586,7 @@ mod tests {
         /// Whatever comes, in whatever order: at most one end, it is the last effect, steps start in order and never twice,
         /// and no step ends that was not the one running.
         #[test]
-        fn ends_once_and_keeps_order(events in proptest::collection::vec((any_event(), 0_i64..400), 0..60)) {
+        fn ends_once_and_keeps_order(events in proptest::collection::vec((any_event(), 0_u64..400), 0..60)) {
             let mut life = Life::new(&plan(&[None, Some(MINUTE), None]));
             let (mut now, mut ended, mut started, mut open) = (0, false, 0, None);
             for (event, pause) in events {

@@ -19,7 +19,7 @@ pub struct Plan {
     pub dir: String,
     /// Environment for every step.
     pub env: BTreeMap<String, String>,
-    /// Limit on the whole attempt, from the lease of the worker on.
+    /// Limit on all commands together. Fetching the source and unpacking it have as much again.
     pub timeout: Duration,
     /// What follows an infrastructure failure.
     pub retry: RetryPolicy,

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use buildlet_client::{Client, CommError, Exec, ExecOutcome};
 use jiff::Timestamp;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::event::Event as FarmEvent;
 use crate::farm::Inner;
-use crate::life::{Effect, Ending, Event, Exit, Life, Trouble};
+use crate::life::{Cause, Effect, Ending, Event, Exit, Life, Trouble};
 use crate::logs::LogWriter;
 use crate::pool::Lease;
 use crate::store::{AttemptEnd, AttemptId, Next, QueuedBuild, StoreError};
@@ -40,21 +41,16 @@ enum Done {
     Archive(Archive),
     Tree,
     Exit(Exit),
-    Trouble(String),
+    Trouble(Trouble),
 }
 
 impl Attempt {
-    /// Runs the attempt to its end, which is in the store when this returns. Says what became of the build; `None` if the
-    /// build was not to be had, because something else took it.
-    pub(crate) async fn run(self) -> Option<Next> {
+    /// Runs the attempt to its end, which is in the store when this returns: the store says what became of the build. Returns
+    /// whether the worker may be trusted with another attempt.
+    pub(crate) async fn run(self) -> bool {
         let build = self.queued.build.id;
-        let steps: Vec<_> = self
-            .queued
-            .plan
-            .steps
-            .iter()
-            .map(|s| s.name.clone())
-            .collect();
+        let steps = self.queued.plan.steps.iter();
+        let steps: Vec<_> = steps.map(|s| s.name.clone()).collect();
         let store = &self.farm.store;
         let begun = self
             .farm
@@ -70,34 +66,26 @@ impl Attempt {
                     "build could not be started"
                 );
                 self.lease.release();
-                return None;
+                return true;
             }
         };
         self.farm.announce(build, FarmEvent::Started).await;
-        let ending = match self.farm.logs.create(id, self.queued.plan.log_limit).await {
+        let (ending, log) = match self.farm.logs.create(id, self.queued.plan.log_limit).await {
             Ok(log) => {
                 let log = Arc::new(Mutex::new(log));
                 let ending = self.drive(id, &log).await;
+                let log = Arc::into_inner(log);
                 (
                     ending,
-                    Arc::into_inner(log)
-                        .map(|log| log.into_inner().unwrap_or_else(PoisonError::into_inner)),
+                    log.map(|log| log.into_inner().unwrap_or_else(PoisonError::into_inner)),
                 )
             }
             Err(error) => {
                 let reason = format!("the log could not be opened: {}", chain(&error));
-                (
-                    Ending {
-                        outcome: buildfarm_dashboard::record::Outcome::InfraFailed,
-                        reason,
-                        worker_sound: true,
-                        interrupted: false,
-                    },
-                    None,
-                )
+                (Ending::own(reason), None)
             }
         };
-        Some(self.finish(id, ending.0, ending.1).await)
+        self.finish(id, ending, log).await
     }
 
     /// The loop between the state machine and the world.
@@ -106,15 +94,18 @@ impl Attempt {
         let mut archive = None;
         let mut activity: Option<Activity> = None;
         let mut event = Event::Leased;
+        // Stands still while the store is waited for: a full disk makes builds wait, it does not time them out.
+        let mut taken = Duration::ZERO;
         loop {
-            for effect in life.on(event, Timestamp::now()) {
+            for effect in life.on(event, taken) {
                 match effect {
                     Effect::FetchSource => activity = Some(self.fetch()),
                     Effect::PutTree => activity = archive.take().map(|archive| self.put(archive)),
                     Effect::Run(step) => match self.begin_step(id, step, log).await {
                         Ok(()) => activity = Some(self.exec(step, log.clone())),
                         Err(error) => {
-                            activity = Some(Box::pin(async move { Done::Trouble(chain(&error)) }))
+                            let trouble = Trouble::Own(chain(&error));
+                            activity = Some(Box::pin(async move { Done::Trouble(trouble) }));
                         }
                     },
                     Effect::EndStep(step, outcome, status) => {
@@ -133,9 +124,8 @@ impl Attempt {
                     Effect::End(ending) => return ending,
                 }
             }
-            let wake = life.wake().map(|at| {
-                Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default()
-            });
+            let wake = life.wake().map(|at| at.saturating_sub(taken));
+            let began = Instant::now();
             event = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => Event::Trouble(Trouble::Interrupted),
@@ -148,14 +138,15 @@ impl Attempt {
                         }
                         Done::Tree => Event::TreeReady,
                         Done::Exit(exit) => Event::Exited(exit),
-                        Done::Trouble(reason) => Event::Trouble(Trouble::Failed(reason)),
+                        Done::Trouble(trouble) => Event::Trouble(trouble),
                     }
                 }
                 reason = self.lease.client.dead() => {
-                    Event::Trouble(Trouble::Failed(format!("worker {} was lost: {reason}", self.lease.worker)))
+                    Event::Trouble(Trouble::Worker(format!("worker {} was lost: {reason}", self.lease.worker)))
                 }
                 () = sleep(wake) => Event::Tick,
             };
+            taken += began.elapsed();
         }
     }
 
@@ -164,10 +155,14 @@ impl Attempt {
         Box::pin(async move {
             match source.archive(&commit).await {
                 Ok(archive) => Done::Archive(archive),
-                Err(error) => Done::Trouble(format!(
-                    "the source could not be fetched: {}",
-                    chain(&error)
-                )),
+                Err(error) => {
+                    let reason = format!("the source could not be fetched: {}", chain(&error));
+                    Done::Trouble(if error.is_ours() {
+                        Trouble::Own(reason)
+                    } else {
+                        Trouble::Source(reason)
+                    })
+                }
             }
         })
     }
@@ -179,15 +174,16 @@ impl Attempt {
             let file = match tokio::fs::File::open(&archive.path).await {
                 Ok(file) => file,
                 Err(error) => {
-                    return Done::Trouble(format!("the source archive cannot be read: {error}"));
+                    let reason = format!("the source archive cannot be read: {error}");
+                    return Done::Trouble(Trouble::Source(reason));
                 }
             };
             match client.put_tar(TREE, file).await {
                 Ok(()) => Done::Tree,
-                Err(error) => Done::Trouble(format!(
+                Err(error) => Done::Trouble(Trouble::Worker(format!(
                     "the source could not be put on worker {worker}: {}",
                     chain(&error)
-                )),
+                ))),
             }
         })
     }
@@ -213,16 +209,17 @@ impl Attempt {
         Box::pin(async move {
             match watch(&client, exec, &log).await {
                 Ok(exit) => Done::Exit(exit),
-                Err(Unseen::Comm(error)) => Done::Trouble(format!(
+                Err(Unseen::Comm(error)) => Done::Trouble(Trouble::Worker(format!(
                     "contact with worker {worker} was lost: {}",
                     chain(&error)
-                )),
-                Err(Unseen::Log(error)) => {
-                    Done::Trouble(format!("the log could not be written: {}", chain(&error)))
-                }
-                Err(Unseen::NotStarted(text)) => Done::Trouble(format!(
+                ))),
+                Err(Unseen::Log(error)) => Done::Trouble(Trouble::Own(format!(
+                    "the log could not be written: {}",
+                    chain(&error)
+                ))),
+                Err(Unseen::NotStarted(text)) => Done::Trouble(Trouble::Worker(format!(
                     "worker {worker} could not start the command: {text}"
-                )),
+                ))),
             }
         })
     }
@@ -259,7 +256,7 @@ impl Attempt {
         exec
     }
 
-    async fn finish(self, id: AttemptId, ending: Ending, log: Option<Box<dyn LogWriter>>) -> Next {
+    async fn finish(self, id: AttemptId, ending: Ending, log: Option<Box<dyn LogWriter>>) -> bool {
         let sealed = match log {
             Some(log) => log.seal().await,
             None => self.farm.logs.recover(id).await,
@@ -271,53 +268,50 @@ impl Attempt {
                 None
             }
         };
-        // A result without its log is not a result: the attempt counts as ours to repeat.
-        let ending = if sealed.is_some() || ending.interrupted {
+        // A result without its log is not a result: the attempt is ours to repeat.
+        let ending = if sealed.is_some() || ending.cause == Cause::Interruption {
             ending
         } else {
-            let reason = format!(
-                "the log could not be kept (the build itself: {})",
-                ending.reason
-            );
             Ending {
-                outcome: buildfarm_dashboard::record::Outcome::InfraFailed,
-                reason,
-                ..ending
+                worker_sound: ending.worker_sound,
+                ..Ending::own(format!(
+                    "the log could not be kept (the build itself: {})",
+                    ending.reason
+                ))
             }
         };
-        let now = Timestamp::now();
-        let next = self
-            .queued
-            .plan
-            .retry
-            .decide(&ending, self.queued.infra_failures, now);
+        let retry = self.queued.plan.retry;
+        let next = retry.decide(&ending, self.queued.infra_failures, self.farm.now());
         let (log_bytes, log_sha256) = sealed.map(|s| (s.bytes, s.sha256)).unwrap_or_default();
         let end = AttemptEnd {
             outcome: ending.outcome,
-            reason: ending.reason.clone(),
+            reason: ending.reason,
             log_bytes,
             log_sha256,
             next,
         };
-        let store = &self.farm.store;
-        if let Err(error) = self.farm.persist(|| store.end_attempt(id, &end, now)).await {
-            tracing::error!(%id, error = &error as &dyn std::error::Error, "attempt's end was not recorded");
-        }
+        self.farm.end_attempt(id, &end).await;
         if ending.worker_sound {
             self.lease.release();
-        } else {
-            drop(self.lease);
         }
-        match next {
-            Next::Final => self.farm.announce(id.build, FarmEvent::Finished).await,
-            Next::Requeue { .. } => {
-                let reason = ending.reason;
-                self.farm
-                    .announce(id.build, |build| FarmEvent::Retrying { build, reason })
-                    .await;
-            }
+        ending.worker_sound
+    }
+}
+
+impl Inner {
+    /// Records the end of an attempt and tells of it.
+    pub(crate) async fn end_attempt(&self, id: AttemptId, end: &AttemptEnd) {
+        let now = Timestamp::now();
+        if let Err(error) = self.persist(|| self.store.end_attempt(id, end, now)).await {
+            tracing::error!(%id, error = &error as &dyn std::error::Error, "attempt's end was not recorded");
+            return;
         }
-        next
+        let reason = end.reason.clone();
+        self.announce(id.build, |build| match end.next {
+            Next::Final => FarmEvent::Finished(build),
+            Next::Requeue { .. } => FarmEvent::Retrying { build, reason },
+        })
+        .await;
     }
 }
 
@@ -348,22 +342,22 @@ async fn watch(client: &Client, exec: Exec, log: &Log) -> Result<Exit, Unseen> {
 }
 
 impl Inner {
-    /// Repeats a change to the store until it is made, or is out of date. The farm does not go on without its memory: a
-    /// full disk makes builds wait, not vanish.
-    pub(crate) async fn persist<T, F>(&self, mut change: impl FnMut() -> F) -> Result<T, StoreError>
+    /// Asks the store again until it answers. The farm does not go on without its memory: a full disk makes builds wait, not
+    /// vanish.
+    pub(crate) async fn persist<T, F>(&self, mut ask: impl FnMut() -> F) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>>,
     {
         let mut pause = STORE_PAUSE;
         loop {
-            match change().await {
+            match ask().await {
                 Err(StoreError::Database(error)) if !self.gone.is_cancelled() => {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
-                        "store cannot be written; trying again"
+                        "store failed; trying again"
                     );
                     self.send(FarmEvent::Notice(format!(
-                        "the store cannot be written: {}",
+                        "the store does not work, builds wait: {}",
                         chain(&error)
                     )));
                     tokio::select! {

@@ -118,7 +118,7 @@ async fn branches_that_come_move_and_go() {
         (vec!["on topic"], "topic")
     );
 
-    // A forced push replaces the commit; a merge into main then brings nothing that was not seen on the branch.
+    // A forced push replaces the commit; a merge into main then tells of it again, for builders of main alone may want it.
     repo.git(&[
         "commit",
         "--quiet",
@@ -132,7 +132,8 @@ async fn branches_that_come_move_and_go() {
     repo.git(&["checkout", "--quiet", "main"]);
     repo.git(&["merge", "--quiet", "--ff-only", "topic"]);
     let fourth = source.poll(Some(&third.cursor)).await.unwrap().unwrap();
-    assert!(subjects(&fourth).is_empty());
+    assert_eq!(subjects(&fourth), ["on topic, better"]);
+    assert_eq!(fourth.commits[0].branch, "main");
 }
 
 #[tokio::test]
@@ -235,4 +236,191 @@ async fn many_ask_for_one_tree_and_it_is_packed_once() {
         "a commit is a hash and nothing else"
     );
     assert!(source.archive(&"0".repeat(40)).await.is_err());
+}
+
+/// A commit made of raw bytes, as no git would write it, on top of `parent`.
+fn raw_commit(repo: &Repo, parent: &str, author: &[u8], time: &str, subject: &[u8]) -> String {
+    let tree = repo.git(&["rev-parse", "HEAD^{tree}"]);
+    let mut raw = format!("tree {tree}\nparent {parent}\nauthor ").into_bytes();
+    raw.extend_from_slice(author);
+    raw.extend(format!(" <a@b> {time} +0000\ncommitter c <c@d> {time} +0000\n\n").bytes());
+    raw.extend_from_slice(subject);
+    raw.push(b'\n');
+    let file = repo.path().join(".git/raw");
+    std::fs::write(&file, raw).unwrap();
+    let file = file.to_string_lossy().into_owned();
+    repo.git(&["hash-object", "-t", "commit", "-w", "--literally", &file])
+}
+
+#[tokio::test]
+async fn one_hostile_commit_does_not_stop_the_others() {
+    let (repo, cache) = (Repo::new(), tempfile::tempdir().unwrap());
+    let first = repo.commit("first", &[("farm.toml", FARM)]);
+    let source = source(&repo, cache.path(), ConfigFrom::Commit(None)).await;
+    let cursor = source.poll(None).await.unwrap().unwrap().cursor;
+
+    let huge = vec![b'x'; 40 << 20];
+    let mut tip = first;
+    for (author, time, subject) in [
+        (&b"a\x1fb\x1b[2J\xff"[..], "100", &b"s\x1f\x07\xfe"[..]),
+        (b"late", "99999999999999", b"a time no calendar has"),
+        (b"later", "18446744073709551615", b"nor this"),
+        (b"long", "100", &huge),
+    ] {
+        tip = raw_commit(&repo, &tip, author, time, subject);
+        repo.git(&["update-ref", "refs/heads/main", &tip]);
+    }
+    repo.git(&["reset", "--quiet", "--soft", "main"]);
+    repo.commit("honest", &[]);
+    let work = source.poll(Some(&cursor)).await.unwrap().unwrap();
+    assert_eq!(work.commits.len(), 5);
+    assert_eq!(subjects(&work)[4], "honest");
+    for commit in &work.commits {
+        let shown = format!("{}{}", commit.author, commit.subject);
+        assert!(!shown.contains(char::is_control) && shown.len() < 5_000);
+        assert_eq!(commit.builds[0].builder, "test");
+    }
+}
+
+#[tokio::test]
+async fn a_configuration_that_is_no_file_or_endless_fails_its_own_commit_alone() {
+    let (repo, cache) = (Repo::new(), tempfile::tempdir().unwrap());
+    let source = source(&repo, cache.path(), ConfigFrom::Commit(None)).await;
+    repo.commit("start", &[("Makefile", "test:\n\ttrue\n")]);
+    let cursor = source.poll(None).await.unwrap().unwrap().cursor;
+    repo.commit("folder", &[("farm.toml/x", "")]);
+    repo.git(&["rm", "-rq", "farm.toml"]);
+    std::os::unix::fs::symlink("/etc/passwd", repo.path().join("farm.toml")).unwrap();
+    repo.commit("link", &[]);
+    repo.git(&["rm", "-q", "farm.toml"]);
+    repo.commit("endless", &[("farm.toml", &"# x\n".repeat(10 << 20))]);
+    repo.git(&["rm", "-q", "farm.toml"]);
+    repo.commit(
+        "endless makefile",
+        &[("Makefile", &"# x\n".repeat(10 << 20))],
+    );
+    repo.commit("well again", &[("farm.toml", FARM)]);
+    let work = source.poll(Some(&cursor)).await.unwrap().unwrap();
+    let why = |n: usize| match &work.commits[n].builds[0].start {
+        BuildStart::Done(Outcome::Failed, why) => why.clone(),
+        other => panic!("{n}: {other:?}"),
+    };
+    assert_eq!(why(0), "farm.toml is not a file");
+    assert_eq!(why(1), "farm.toml is not a file");
+    assert!(why(2).contains("the limit is"), "{}", why(2));
+    assert!(!work.commits[3].builds.is_empty());
+    assert!(matches!(
+        work.commits[4].builds[0].start,
+        BuildStart::Queue(_)
+    ));
+}
+
+#[tokio::test]
+async fn a_branch_that_is_moved_forward_to_known_commits_gets_its_own_builds() {
+    let (repo, cache) = (Repo::new(), tempfile::tempdir().unwrap());
+    let farm = format!("{FARM}\n[project]\nbranches = [\"main\"]\n");
+    repo.commit("base", &[("farm.toml", &farm)]);
+    repo.git(&["checkout", "--quiet", "-b", "topic"]);
+    let source = source(&repo, cache.path(), ConfigFrom::Commit(None)).await;
+    let first = source.poll(None).await.unwrap().unwrap();
+    repo.commit("t1", &[]);
+    repo.commit("t2", &[]);
+    let second = source.poll(Some(&first.cursor)).await.unwrap().unwrap();
+    assert!(second.commits.iter().all(|c| c.builds.is_empty()));
+
+    repo.git(&["checkout", "--quiet", "main"]);
+    repo.git(&["merge", "--quiet", "--ff-only", "topic"]);
+    let third = source.poll(Some(&second.cursor)).await.unwrap().unwrap();
+    assert_eq!(subjects(&third), ["t1", "t2"]);
+    assert!(third.commits.iter().all(|c| c.builds.len() == 1));
+}
+
+#[tokio::test]
+async fn a_default_branch_that_does_not_exist_is_guessed() {
+    let (repo, cache) = (Repo::new(), tempfile::tempdir().unwrap());
+    repo.commit("c1", &[("farm.toml", FARM)]);
+    repo.git(&["symbolic-ref", "HEAD", "refs/heads/nowhere"]);
+    let source = source(&repo, cache.path(), ConfigFrom::Commit(None)).await;
+    let work = source.poll(None).await.unwrap().unwrap();
+    assert_eq!(subjects(&work), ["c1"]);
+}
+
+#[tokio::test]
+async fn the_first_push_to_an_empty_repository_builds_recent_commits_only() {
+    let (repo, cache) = (Repo::new(), tempfile::tempdir().unwrap());
+    let source = source(&repo, cache.path(), ConfigFrom::Commit(None)).await;
+    let nothing = source.poll(None).await.unwrap().unwrap();
+    for n in 1..=5 {
+        repo.commit(&format!("c{n}"), &[("farm.toml", FARM)]);
+    }
+    let work = source.poll(Some(&nothing.cursor)).await.unwrap().unwrap();
+    assert_eq!(subjects(&work), ["c4", "c5"]);
+}
+
+#[tokio::test]
+async fn a_mirror_lost_while_history_was_rewritten_builds_the_tip() {
+    let (repo, cache) = (Repo::new(), tempfile::tempdir().unwrap());
+    for n in 1..=3 {
+        repo.commit(&format!("c{n}"), &[("farm.toml", FARM)]);
+    }
+    let first = source(&repo, cache.path(), ConfigFrom::Commit(None)).await;
+    let cursor = first.poll(None).await.unwrap().unwrap().cursor;
+    std::fs::remove_dir_all(cache.path().join("mirror.git")).unwrap();
+    repo.git(&[
+        "commit",
+        "--quiet",
+        "--amend",
+        "--allow-empty",
+        "-m",
+        "c3, better",
+    ]);
+    repo.git(&["reflog", "expire", "--expire=now", "--all"]);
+    repo.git(&["gc", "--quiet", "--prune=now"]);
+    let again = source(&repo, cache.path(), ConfigFrom::Commit(None)).await;
+    let work = again.poll(Some(&cursor)).await.unwrap().unwrap();
+    assert_eq!(subjects(&work), ["c3, better"]);
+}
+
+#[tokio::test]
+async fn a_mirror_that_a_killed_git_left_locked_works_again() {
+    let (repo, cache) = (Repo::new(), tempfile::tempdir().unwrap());
+    repo.commit("c1", &[("farm.toml", FARM)]);
+    drop(source(&repo, cache.path(), ConfigFrom::Commit(None)).await);
+    let mirror = cache.path().join("mirror.git");
+    for lock in ["packed-refs.lock", "config.lock", "refs/heads/main.lock"] {
+        std::fs::write(mirror.join(lock), "").unwrap();
+    }
+    std::fs::write(cache.path().join("trees/ab.tar.partial"), "half").unwrap();
+    let source = source(&repo, cache.path(), ConfigFrom::Commit(None)).await;
+    assert_eq!(subjects(&source.poll(None).await.unwrap().unwrap()), ["c1"]);
+    assert!(!cache.path().join("trees/ab.tar.partial").exists());
+}
+
+#[tokio::test]
+async fn the_packed_tree_is_the_commit_and_not_what_it_would_release() {
+    let (repo, cache) = (Repo::new(), tempfile::tempdir().unwrap());
+    let hash = repo.commit(
+        "c1",
+        &[
+            (
+                ".gitattributes",
+                "tests export-ignore\nversion export-subst\n",
+            ),
+            ("tests/t.sh", "true\n"),
+            ("version", "$Format:%H$\n"),
+        ],
+    );
+    let source = source(&repo, cache.path(), ConfigFrom::Commit(None)).await;
+    source.poll(None).await.unwrap();
+    let archive = source.archive(&hash).await.unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let unpacked = Command::new("tar")
+        .arg("-xzf")
+        .arg(&archive.path)
+        .current_dir(out.path())
+        .status();
+    assert!(unpacked.unwrap().success());
+    assert!(out.path().join("tests/t.sh").exists());
+    let version = std::fs::read_to_string(out.path().join("version")).unwrap();
+    assert_eq!(version, "$Format:%H$\n");
 }

@@ -330,3 +330,32 @@ async fn worker_keys_are_kept_as_hashes() {
     store.add_worker_key(&key, at(2)).await.unwrap();
     assert_eq!(store.worker_keys().await.unwrap(), [key]);
 }
+
+#[tokio::test]
+async fn a_build_skipped_on_one_branch_waits_after_all_once_another_wants_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    let mut skipped = commit("aa", &["x"]);
+    skipped.builds[0].start = BuildStart::Done(Outcome::Skipped, "not on topics".into());
+    let first = store
+        .add_work(&work("c1", vec![skipped.clone()]), at(1))
+        .await
+        .unwrap();
+    let wanted = work("c2", vec![commit("aa", &["x"])]);
+    let second = store.add_work(&wanted, at(2)).await.unwrap();
+    assert_eq!(second[0].id, first[0].id);
+    assert_eq!(
+        (second[0].state, second[0].outcome),
+        (BuildState::Queued, None)
+    );
+    assert!(store.add_work(&wanted, at(3)).await.unwrap().is_empty());
+    // And it stays wanted.
+    assert!(
+        store
+            .add_work(&work("c3", vec![skipped]), at(4))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(store.queued().await.unwrap().len(), 1);
+}

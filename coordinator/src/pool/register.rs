@@ -130,7 +130,7 @@ impl Gate {
     /// Makes a worker of a connection that was turned around, if whoever is at the other end answers like one.
     async fn welcome(&self, stream: Stream, hostname: String, host_type: String, peer: Peer) {
         let dialer = self.registry.register(stream, DialerConfig::default());
-        let client = Client::over(self.pool.free_name(&hostname), dialer.clone());
+        let client = Client::over(&*hostname, dialer.clone());
         let status = tokio::time::timeout(FIRST_ANSWER, client.status()).await;
         match status {
             Ok(Ok(status)) if status.version >= OLDEST_VERSION => {

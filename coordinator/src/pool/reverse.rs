@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{Hold, Lease, LeaseError, Offer, Pool};
 use crate::event::Event;
+use crate::run::chain;
 
 /// How long a lost worker stays on the page, so that people see what happened.
 const REMEMBER_LOST: Duration = Duration::from_secs(15 * 60);
@@ -74,61 +75,46 @@ impl ReversePool {
         }
     }
 
-    /// A name nobody connected has: the host name, or the host name with a number.
-    #[must_use]
-    pub fn free_name(&self, hostname: &str) -> String {
-        let workers = self.inner.lock();
-        let taken = |name: &str| {
-            workers
-                .get(name)
-                .is_some_and(|w| w.record.state != WorkerState::Lost)
-        };
-        std::iter::once(hostname.to_owned())
-            .chain((2_u32..).map(|n| format!("{hostname}-{n}")))
-            .find(|name| !taken(name))
-            .unwrap_or_else(|| hostname.to_owned())
-    }
-
-    /// Takes in a worker that answered on `client`, under the client's name. It is cleaned before it is offered; when it is
-    /// given up, `dialer` is closed.
-    pub fn add(&self, client: Client, dialer: Dialer, registration: Registration) {
+    /// Takes in a worker that answered on `client`, and returns the name it has from now on: its host name, with a number if a
+    /// connected worker has that already. It is cleaned before it is offered; when it is given up, `dialer` is closed.
+    pub fn add(&self, client: Client, dialer: Dialer, registration: Registration) -> String {
         let inner = &self.inner;
-        let name = client.name().to_owned();
         let now = Timestamp::now();
-        let record = Worker {
-            name: name.clone(),
-            hostname: registration.hostname,
-            host_type: registration.host_type,
-            state: WorkerState::Cleaning,
-            build: None,
-            version: registration.version,
-            address: registration.address.to_string(),
-            connected_at: now,
-            last_seen: now,
-            builds_done: 0,
-        };
-        let session = {
+        let (name, session) = {
             let mut workers = inner.lock();
+            forget_lost(&mut workers, now);
+            let name = free_name(&workers, &registration.hostname);
             let session = workers.get(&name).map_or(0, |old| old.session + 1);
-            workers.insert(
-                name.clone(),
-                Entry {
-                    record,
-                    client: client.clone(),
-                    dialer,
-                    session,
-                },
-            );
-            session
+            let record = Worker {
+                name: name.clone(),
+                hostname: registration.hostname,
+                host_type: registration.host_type,
+                state: WorkerState::Cleaning,
+                build: None,
+                version: registration.version,
+                address: registration.address.to_string(),
+                connected_at: now,
+                last_seen: now,
+                builds_done: 0,
+            };
+            let entry = Entry {
+                record,
+                client: client.clone(),
+                dialer,
+                session,
+            };
+            workers.insert(name.clone(), entry);
+            (name, session)
         };
         let (this, watched) = (inner.clone(), name.clone());
         inner.tasks.spawn(async move {
             tokio::select! {
                 reason = client.dead() => this.lost(&watched, session, &reason.to_string()),
-                () = this.stop.cancelled() => {}
+                () = this.stop.cancelled() => this.forget(&watched, session),
             }
         });
-        Inner::clean(inner, name, session);
+        Inner::clean(inner, name.clone(), session, |_| {});
+        name
     }
 
     /// Lets go of all workers; they will look for the next coordinator.
@@ -136,7 +122,6 @@ impl ReversePool {
         self.inner.stop.cancel();
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
-        self.inner.lock().clear();
     }
 }
 
@@ -182,11 +167,7 @@ impl Pool for ReversePool {
     fn workers(&self) -> Vec<Worker> {
         let mut workers = self.inner.lock();
         let now = Timestamp::now();
-        workers.retain(|_, entry| {
-            entry.record.state != WorkerState::Lost
-                || now.duration_since(entry.record.last_seen)
-                    < REMEMBER_LOST.try_into().unwrap_or_default()
-        });
+        forget_lost(&mut workers, now);
         workers
             .values()
             .map(|entry| {
@@ -205,12 +186,35 @@ impl Pool for ReversePool {
     }
 }
 
+/// A name nobody connected has: the host name, or the host name with a number.
+fn free_name(workers: &BTreeMap<String, Entry>, hostname: &str) -> String {
+    let mut name = hostname.to_owned();
+    let mut number = 1_u64;
+    while workers
+        .get(&name)
+        .is_some_and(|w| w.record.state != WorkerState::Lost)
+    {
+        number += 1;
+        name = format!("{hostname}-{number}");
+    }
+    name
+}
+
+fn forget_lost(workers: &mut BTreeMap<String, Entry>, now: Timestamp) {
+    let remembered = REMEMBER_LOST.try_into().unwrap_or_default();
+    workers.retain(|_, Entry { record, .. }| {
+        record.state != WorkerState::Lost || now.duration_since(record.last_seen) < remembered
+    });
+}
+
 impl Inner {
     /// Empties the worker's work directory, after which it is idle. A worker that cannot do that is no use.
-    fn clean(this: &Arc<Self>, name: String, session: u64) {
-        let Some((client, _)) = this.change(&name, session, |record| {
-            record.state = WorkerState::Cleaning
-        }) else {
+    fn clean(this: &Arc<Self>, name: String, session: u64, change: impl FnOnce(&mut Worker)) {
+        let changed = this.change(&name, session, |record| {
+            record.state = WorkerState::Cleaning;
+            change(record);
+        });
+        let Some((client, _)) = changed else {
             return;
         };
         let inner = this.clone();
@@ -228,7 +232,8 @@ impl Inner {
                     });
                 }
                 Ok(Err(error)) => {
-                    inner.lost(&name, session, &format!("it could not be cleaned: {error}"))
+                    let reason = format!("it could not be cleaned: {}", chain(&error));
+                    inner.lost(&name, session, &reason);
                 }
                 Err(_) => inner.lost(&name, session, "it could not be cleaned in time"),
             }
@@ -246,6 +251,16 @@ impl Inner {
             tracing::info!(worker = name, reason, "worker lost");
             client.mark_broken(reason);
             dialer.close();
+        }
+    }
+
+    /// Lets a worker go without a word.
+    fn forget(&self, name: &str, session: u64) {
+        let mut workers = self.lock();
+        if workers.get(name).is_some_and(|e| e.session == session)
+            && let Some(entry) = workers.remove(name)
+        {
+            entry.dialer.close();
         }
     }
 
@@ -293,9 +308,9 @@ struct ReverseHold {
 impl Hold for ReverseHold {
     fn release(&mut self) {
         self.released = true;
-        self.inner
-            .change(&self.worker, self.session, |record| record.builds_done += 1);
-        Inner::clean(&self.inner, self.worker.clone(), self.session);
+        Inner::clean(&self.inner, self.worker.clone(), self.session, |record| {
+            record.builds_done += 1
+        });
     }
 }
 
@@ -308,5 +323,74 @@ impl Drop for ReverseHold {
                 "its last build did not end cleanly",
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use revdial::{DialerConfig, Registry, Stream};
+
+    fn pool() -> ReversePool {
+        ReversePool::new(broadcast::channel(64).0)
+    }
+
+    /// A worker that never answers a request.
+    fn join(pool: &ReversePool, registry: &Registry, hostname: &str) -> (String, Dialer) {
+        let (ours, theirs) = tokio::io::duplex(1 << 16);
+        tokio::spawn(async move {
+            let _theirs = theirs;
+            std::future::pending::<()>().await;
+        });
+        let dialer = registry.register(Stream::new(ours), DialerConfig::default());
+        let registration = Registration {
+            hostname: hostname.into(),
+            host_type: "linux".into(),
+            version: 29,
+            address: ([127, 0, 0, 1], 1).into(),
+        };
+        let client = Client::over(hostname, dialer.clone());
+        (pool.add(client, dialer.clone(), registration), dialer)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn workers_of_one_host_name_are_told_apart_and_their_old_names_used_again() {
+        let (pool, registry) = (pool(), Registry::new());
+        let (first, dialer) = join(&pool, &registry, "box");
+        let (second, _other) = join(&pool, &registry, "box");
+        assert_eq!((&*first, &*second), ("box", "box-2"));
+        assert_eq!(pool.workers().len(), 2);
+        dialer.close();
+        let mut changed = pool.changed();
+        while pool.workers()[0].state != WorkerState::Lost {
+            changed.changed().await.unwrap();
+        }
+        assert_eq!(join(&pool, &registry, "box").0, "box");
+        assert_eq!(pool.workers().len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_answers_nothing_is_never_offered_and_is_let_go() {
+        let (pool, registry) = (pool(), Registry::new());
+        let (_, dialer) = join(&pool, &registry, "mute");
+        tokio::time::timeout(Duration::from_secs(60), dialer.closed())
+            .await
+            .unwrap();
+        assert!(pool.offers().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pool_that_is_shut_down_keeps_nobody_who_comes_too_late() {
+        let (pool, registry) = (pool(), Registry::new());
+        let (_, early) = join(&pool, &registry, "early");
+        pool.shutdown().await;
+        let (_, late) = join(&pool, &registry, "late");
+        for dialer in [early, late] {
+            tokio::time::timeout(Duration::from_secs(1), dialer.closed())
+                .await
+                .unwrap();
+        }
+        pool.shutdown().await;
+        assert!(pool.workers().is_empty());
     }
 }

@@ -21,14 +21,15 @@ pub use sqlite::SqliteStore;
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Records commits found by a source, the builds wanted for them, and the source's new position, all at once.
     ///
-    /// Commits and builds that are already known are left as they are, so a source may repeat itself freely.
-    /// Returns the builds that are new, in the order given.
+    /// Commits and builds that are already known are left as they are, so a source may repeat itself freely. One exception: a
+    /// build that was skipped, on a branch that did not want it, waits after all once it is wanted.
+    /// Returns the builds that are new or wait after all, in the order given.
     async fn add_work(&self, work: &NewWork, now: Timestamp) -> Result<Vec<Build>, StoreError>;
 
     /// Position up to which a source's work is recorded, as it was given to [`Store::add_work`].
     async fn cursor(&self, source: &str) -> Result<Option<String>, StoreError>;
 
-    /// Builds that wait, with what the scheduler and the runner need to know about them.
+    /// Builds that wait, with what the scheduler and the runner need to know about them. Those that cannot be read are left out.
     async fn queued(&self) -> Result<Vec<QueuedBuild>, StoreError>;
 
     /// One waiting build.

@@ -102,7 +102,10 @@ impl Store for SqliteStore {
                 };
                 let id: Option<i64> = sqlx::query_scalar(
                     "INSERT INTO builds (commit_seq, builder, host_type, plan, state, outcome, reason, queued_at, ended_at)
-                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (commit_seq, builder) DO NOTHING RETURNING id",
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (commit_seq, builder) DO UPDATE
+                     SET host_type = excluded.host_type, plan = excluded.plan, state = excluded.state, outcome = NULL,
+                         reason = NULL, queued_at = excluded.queued_at, ended_at = NULL
+                     WHERE builds.outcome = 'skipped' AND excluded.state = 'queued' RETURNING id",
                 )
                 .bind(seq)
                 .bind(&build.builder)
@@ -145,13 +148,18 @@ impl Store for SqliteStore {
     async fn queued(&self) -> Result<Vec<QueuedBuild>, StoreError> {
         let mut query = queued_query();
         query.push(" ORDER BY b.id");
-        query
-            .build()
-            .fetch_all(&self.readers)
-            .await?
-            .iter()
-            .map(queued_from_row)
-            .collect()
+        let rows = query.build().fetch_all(&self.readers).await?;
+        let builds = rows.iter().map(queued_from_row);
+        // One that another version of this program wrote otherwise must not keep all others from running.
+        let builds = builds.inspect(|build| {
+            if let Err(error) = build {
+                tracing::error!(
+                    error = error as &dyn std::error::Error,
+                    "a waiting build is passed over"
+                );
+            }
+        });
+        Ok(builds.filter_map(Result::ok).collect())
     }
 
     async fn queued_build(&self, build: i64) -> Result<Option<QueuedBuild>, StoreError> {

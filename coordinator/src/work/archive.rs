@@ -5,18 +5,20 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use buildfarm_singleflight::Group;
 use tokio::task::spawn_blocking;
+use tokio_util::io::SyncIoBridge;
 
-use super::git;
+use super::command::git_into;
 use super::{Archive, SourceError};
 
 /// A packed tree is left alone for this long after its last use, so that nobody's file vanishes before it is opened.
 const IN_USE: Duration = Duration::from_secs(600);
+
+const PARTIAL: &str = "partial";
 
 /// Packed trees, the most recently used kept, within a budget of bytes.
 #[derive(Debug)]
@@ -29,6 +31,13 @@ pub(super) struct ArchiveCache {
 impl ArchiveCache {
     pub(super) async fn open(dir: &Path, budget: u64) -> Result<Self, SourceError> {
         tokio::fs::create_dir_all(dir).await?;
+        let mut entries = tokio::fs::read_dir(dir).await?;
+        while let Some(entry) = entries.next_entry().await? {
+            // Nobody but us packs here: what is not finished never will be.
+            if entry.path().extension().is_some_and(|e| e == PARTIAL) {
+                tokio::fs::remove_file(entry.path()).await?;
+            }
+        }
         Ok(Self {
             dir: dir.to_owned(),
             budget,
@@ -49,9 +58,8 @@ impl ArchiveCache {
             commit.to_owned(),
         );
         let flight = self.flights.run(commit.to_owned(), move || async move {
-            spawn_blocking(move || find_or_pack(&mirror, &dir, budget, &hash))
+            find_or_pack(&mirror, dir, budget, &hash)
                 .await
-                .unwrap_or_else(|panic| Err(SourceError::Io(io::Error::other(panic))))
                 .map_err(Arc::new)
         });
         match flight.await {
@@ -61,59 +69,70 @@ impl ArchiveCache {
     }
 }
 
-fn find_or_pack(
+async fn find_or_pack(
     mirror: &Path,
-    dir: &Path,
+    dir: PathBuf,
     budget: u64,
     commit: &str,
 ) -> Result<Archive, SourceError> {
     let path = dir.join(format!("{commit}.tar.gz"));
-    match File::options().append(true).open(&path) {
+    let known = path.clone();
+    let found = blocking(move || match File::options().append(true).open(known) {
         Ok(file) => {
             file.set_modified(SystemTime::now())?;
-            Ok(Archive {
-                bytes: file.metadata()?.len(),
-                path,
-            })
+            Ok(Some(file.metadata()?.len()))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            make_room(dir, budget)?;
-            pack(mirror, commit, path)
+            make_room(&dir, budget)?;
+            Ok(None)
         }
-        Err(error) => Err(error.into()),
-    }
+        Err(error) => Err(error),
+    });
+    let bytes = match found.await? {
+        Some(bytes) => bytes,
+        None => pack(mirror, commit, path.clone()).await?,
+    };
+    Ok(Archive { path, bytes })
 }
 
-fn pack(mirror: &Path, commit: &str, path: PathBuf) -> Result<Archive, SourceError> {
-    let mut child = git::command(mirror, ["archive", "--format=tar", commit])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(SourceError::NoGit)?;
-    let mut tar = child
-        .stdout
-        .take()
-        .ok_or_else(|| io::Error::other("git has no output"))?;
-    let partial = path.with_extension("partial");
-    // Level 1: the archive crosses one network once; packing it must not take longer than that.
-    let mut gzip = pargzip::Builder::new()
-        .level(1)
-        .build(File::create(&partial)?);
-    let copied = io::copy(&mut tar, &mut gzip);
-    drop(tar);
-    let status = child.wait()?;
-    copied?;
-    let file = gzip.finish()?;
-    if !status.success() {
-        return Err(SourceError::Git {
-            command: "archive".to_owned(),
-            stderr: format!("{commit}: {status}"),
-        });
-    }
-    let bytes = file.metadata()?.len();
-    fs::rename(partial, &path)?;
-    Ok(Archive { path, bytes })
+async fn pack(mirror: &Path, commit: &str, path: PathBuf) -> Result<u64, SourceError> {
+    let partial = path.with_extension(PARTIAL);
+    let to = partial.clone();
+    // The tree as it was committed, whatever line ends this machine's user likes in working trees.
+    let args = [
+        "-c",
+        "core.autocrlf=false",
+        "-c",
+        "core.eol=lf",
+        "archive",
+        "--format=tar",
+        commit,
+    ];
+    let file = git_into(mirror, &args, |tar| async {
+        let mut tar = SyncIoBridge::new(tar);
+        blocking(move || {
+            // Level 1: the archive crosses one network once; packing it must not take longer than that.
+            let mut gzip = pargzip::Builder::new().level(1).build(File::create(to)?);
+            io::copy(&mut tar, &mut gzip)?;
+            gzip.finish()
+        })
+        .await
+    })
+    .await?;
+    blocking(move || {
+        let bytes = file.metadata()?.len();
+        // A name that survives a power failure must not outlive the content.
+        file.sync_all()?;
+        fs::rename(partial, path)?;
+        Ok(bytes)
+    })
+    .await
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, SourceError> {
+    Ok(spawn_blocking(work).await.map_err(io::Error::other)??)
 }
 
 /// Deletes the archives used longest ago until the rest fits the budget.
@@ -121,7 +140,8 @@ fn make_room(dir: &Path, budget: u64) -> io::Result<()> {
     let mut archives = Vec::new();
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
-        let meta = entry.metadata()?;
+        // Others come and go meanwhile.
+        let Ok(meta) = entry.metadata() else { continue };
         archives.push((meta.modified()?, meta.len(), entry.path()));
     }
     archives.sort();
@@ -130,8 +150,10 @@ fn make_room(dir: &Path, budget: u64) -> io::Result<()> {
         if total <= budget || used.elapsed().is_ok_and(|age| age < IN_USE) {
             break;
         }
-        fs::remove_file(path)?;
-        total -= bytes;
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => total -= bytes,
+        }
     }
     Ok(())
 }

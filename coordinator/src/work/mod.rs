@@ -1,7 +1,9 @@
 //! Where work comes from.
 
 mod archive;
+mod command;
 mod git;
+mod tree;
 mod wanted;
 
 use std::fmt;
@@ -85,4 +87,16 @@ pub enum SourceError {
     /// The disk failed.
     #[error("source cache failed")]
     Io(#[from] io::Error),
+}
+
+impl SourceError {
+    /// Whether it was this machine that failed: its disk, its git, not the repository or the commit.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        match self {
+            Self::Shared(error) => error.is_ours(),
+            Self::NoGit(_) | Self::Io(_) => true,
+            _ => false,
+        }
+    }
 }
