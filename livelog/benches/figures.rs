@@ -1,8 +1,11 @@
-//! Figures with their peers in the same run: `cargo bench -p livelog --bench figures`.
+//! Figures with their peers in the same run: `cargo bench -p livelog --bench figures`; a part of them with `-- fanout` or
+//! `-- r10`.
 //!
 //! One task writes, a thousand read everything, on a runtime with as many threads as CPUs. Readers count bytes and do not
 //! look at them, except those of the copying peer, which has no other way. Rounds alternate; the median counts.
 
+#[path = "crowd/mod.rs"]
+mod crowd;
 #[path = "fanout/mod.rs"]
 mod fanout;
 
@@ -11,6 +14,20 @@ use fanout::{Load, Times};
 const ROUNDS: usize = 3;
 
 fn main() {
+    let wanted = std::env::args()
+        .skip(1)
+        .filter(|arg| !arg.starts_with('-'))
+        .collect::<Vec<_>>();
+    let is_wanted = |part: &str| wanted.is_empty() || wanted.iter().any(|name| name == part);
+    if is_wanted("fanout") {
+        fan_out();
+    }
+    if is_wanted("r10") {
+        crowd::run();
+    }
+}
+
+fn fan_out() {
     let runtime = fanout::runtime();
     let loads = [
         (

@@ -83,7 +83,7 @@ pub enum Backing {
     Memory,
     /// In memory as long as the log has at most `memory` bytes. When it grows beyond, all of it is written to an
     /// anonymous temporary file, and memory holds the newest `memory` bytes only. Readers that lie further behind read
-    /// the file.
+    /// the file, of which they share up to 1 MiB that was read last.
     ///
     /// The file has no name that anybody could open (where the system allows; elsewhere it is deleted when closed), and
     /// its room is given back when the log is dropped or the process ends, in whichever way. With [`Limit::HeadAndTail`] it

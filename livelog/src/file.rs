@@ -15,8 +15,9 @@ use crate::ring::Ring;
 /// so that readers that are near each other soon ask for the same ones.
 const FILE_PIECE: u64 = 64 << 10;
 
-/// How many pieces are shared by readers that ask for them one shortly after the other.
-const RECENT: usize = 4;
+/// How many pieces are shared by readers that ask for them one shortly after the other: 1 MiB. A crowd that fell behind
+/// together gets on together, without a read for each of them.
+const RECENT: usize = 16;
 
 /// Threads that read one log's file at the same time. The page cache answers most reads, so a few keep many readers busy.
 const READ_WORKERS: usize = 2;
@@ -45,7 +46,7 @@ struct Placed {
 struct Queue {
     requests: VecDeque<Request>,
     workers: usize,
-    /// What the workers have read last, kept until there is nothing more to do.
+    /// What the workers have read last.
     recent: VecDeque<(u64, Bytes)>,
 }
 
@@ -112,12 +113,17 @@ impl FileStore {
         if let Some(ring) = &self.file.ring {
             len = len.min(ring.in_one_piece(offset));
         }
-        let mut queue = lock(&self.queue);
-        queue.requests.push_back(Request {
+        let request = Request {
             offset,
             len: len as usize,
             reply,
-        });
+        };
+        let mut queue = lock(&self.queue);
+        if let Some(data) = queue.recent(&request) {
+            let _ = request.reply.send(Ok(data));
+            return receiver;
+        }
+        queue.requests.push_back(request);
         if queue.workers < READ_WORKERS {
             queue.workers += 1;
             drop(queue);
@@ -206,7 +212,6 @@ impl Drop for Worker {
         queue.workers -= 1;
         if queue.workers == 0 {
             // Empty after a regular run. Otherwise dropping the requests tells their readers.
-            queue.recent.clear();
             let abandoned = std::mem::take(&mut queue.requests);
             drop(queue);
             drop(abandoned);
