@@ -74,6 +74,7 @@ mod ring;
 mod segments;
 mod shared;
 mod spill;
+mod sync;
 mod waiters;
 mod writer;
 

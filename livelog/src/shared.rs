@@ -1,5 +1,5 @@
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -8,6 +8,7 @@ use crate::error::Outcome;
 use crate::file::FileStore;
 use crate::kept::{Found, Kept};
 use crate::lines::LineIndex;
+use crate::sync::{Mutex, MutexGuard};
 use crate::waiters::{Ticket, Waiters};
 
 /// What the writer, the handles and the readers of one log have in common.

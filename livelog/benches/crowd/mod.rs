@@ -48,10 +48,7 @@ pub(crate) fn run() {
     for i in 0..50 {
         fast.spawn(join_late(log.clone(), i));
     }
-    let writing = {
-        let clock = clock.clone();
-        thread::spawn(move || Writing::of(writer, &clock))
-    };
+    let writing = thread::spawn(move || Writing::of(writer, &clock));
     let with_readers = writing.join().expect("the writer does not panic");
     let read = runtime.block_on(tokio::time::timeout(
         Duration::from_secs(60),
