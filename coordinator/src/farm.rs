@@ -32,7 +32,7 @@ const SOURCE_PAUSE_MAX: Duration = Duration::from_secs(60);
 /// Time that running builds get to record that they were interrupted.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
 /// Time for what is left then to be dropped.
-const SHUTDOWN_REST: Duration = Duration::from_millis(500);
+const SHUTDOWN_REST: Duration = Duration::from_millis(200);
 
 /// What a farm is made of.
 #[derive(Debug, Clone)]

@@ -359,3 +359,21 @@ async fn a_build_skipped_on_one_branch_waits_after_all_once_another_wants_it() {
     );
     assert_eq!(store.queued().await.unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn one_build_that_cannot_be_read_does_not_hide_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    let both = work("c", vec![commit("aa", &["x", "y"])]);
+    let builds = store.add_work(&both, at(1)).await.unwrap();
+    let path = dir.path().join("farm.db");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
+    let other = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    let damage = sqlx::query("UPDATE builds SET plan = '{}' WHERE id = ?");
+    damage.bind(builds[0].id).execute(&other).await.unwrap();
+    let queued = store.queued().await.unwrap();
+    assert_eq!(queued.len(), 1);
+    assert_eq!(queued[0].build.id, builds[1].id);
+    let damaged = store.queued_build(builds[0].id).await;
+    assert!(matches!(damaged, Err(StoreError::Damaged(_))));
+}

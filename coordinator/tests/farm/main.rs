@@ -15,7 +15,7 @@ use buildfarm_coordinator::pool::Pool;
 use buildfarm_coordinator::store::{AttemptId, Store};
 use buildfarm_dashboard::record::{BuildDetail, BuildState, Outcome, WorkerState};
 
-use doubles::{TestFarm, first, plan};
+use doubles::{LIMIT, TestFarm, first, plan};
 
 fn reasons(detail: &BuildDetail) -> Vec<(Outcome, &str)> {
     let attempts = detail.attempts.iter();
@@ -248,9 +248,12 @@ async fn builds_of_a_source_that_is_not_configured_wait_and_take_no_worker() {
     assert_eq!(text, "1 builds of test wait until it is a source again");
     let _worker = farm.machine("w").await;
     let mut changed = farm.pool.changed();
-    while farm.pool.offers().is_empty() {
-        changed.changed().await.unwrap();
-    }
+    let idle = async {
+        while farm.pool.offers().is_empty() {
+            changed.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(LIMIT, idle).await.unwrap();
     farm.stop().await;
     assert_eq!(farm.pool.workers()[0].builds_done, 0);
 

@@ -66,7 +66,11 @@ impl LocalWorker {
     fn start(&self) -> anyhow::Result<(Child, Option<ChildStdin>)> {
         std::fs::create_dir_all(&self.workdir)?;
         let program = std::env::current_exe().context("own program file not found")?;
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        // Ctrl-C at the terminal is for the coordinator, which then lets its workers go in order.
+        #[cfg(unix)]
+        command.process_group(0);
+        let mut child = command
             .arg("worker")
             .args([
                 "--coordinator",

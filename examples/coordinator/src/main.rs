@@ -10,6 +10,7 @@ mod worker;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 use tracing_subscriber::EnvFilter;
@@ -52,8 +53,11 @@ fn main() -> ExitCode {
 }
 
 fn block_on(task: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .build()?
-        .block_on(task)
+        .build()?;
+    let result = runtime.block_on(task);
+    // Somebody packing a huge tree is not waited for; it would be packed again.
+    runtime.shutdown_timeout(Duration::from_millis(250));
+    result
 }

@@ -1,5 +1,6 @@
 //! What the terminal shows while the farm works.
 
+use crate::serve::say;
 use anstyle::{AnsiColor, Style};
 use buildfarm_coordinator::Event;
 use buildfarm_dashboard::record::{Build, BuildState, Outcome, Worker, WorkerState};
@@ -16,10 +17,10 @@ pub(crate) async fn follow(mut events: Receiver<Event>) {
                         .to_zoned(TimeZone::system())
                         .strftime("%H:%M:%S")
                         .to_string();
-                    anstream::println!("{DIM}{now}{DIM:#}  {line}");
+                    say(&format!("{DIM}{now}{DIM:#}  {line}"));
                 }
             }
-            Err(RecvError::Lagged(missed)) => anstream::println!("…  {missed} events not shown"),
+            Err(RecvError::Lagged(missed)) => say(&format!("…  {missed} events not shown")),
             Err(RecvError::Closed) => return,
         }
     }
@@ -44,8 +45,9 @@ fn lines(event: &Event) -> Vec<String> {
             Some(format!("▶ started   {}  on {worker}{again}", what(build)))
         }
         Event::Retrying { build, reason } => Some(format!(
-            "{YELLOW}↻ retrying{YELLOW:#}  {}  {reason}",
-            what(build)
+            "{YELLOW}↻ retrying{YELLOW:#}  {}  {}",
+            what(build),
+            plain(reason)
         )),
         Event::Finished(build) => Some(finished(build)),
         Event::Worker(worker) => worker_line(worker),
@@ -82,7 +84,7 @@ fn finished(build: &Build) -> String {
         _ => String::new(),
     };
     let reason = build.reason.as_deref().unwrap_or_default();
-    let reason = reason.lines().next().unwrap_or_default();
+    let reason = plain(reason.lines().next().unwrap_or_default());
     match build.outcome {
         Some(Outcome::Passed) => format!("{GREEN}✓ passed{GREEN:#}    {}{took}", what(build)),
         Some(Outcome::Failed) => format!("{RED}✗ failed{RED:#}    {}{took}  {reason}", what(build)),
@@ -116,19 +118,33 @@ fn worker_line(worker: &Worker) -> Option<String> {
     }
 }
 
+/// Words of workers, commits and git on one line: a terminal obeys none of them.
+fn plain(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().take(500).map(shown).collect()
+}
+
 fn what(build: &Build) -> String {
     format!("{:<12} {}", build.builder, commit(build))
 }
 
 fn commit(build: &Build) -> String {
-    let subject: String = build
-        .subject
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(50)
-        .collect();
+    let subject: String = plain(&build.subject).chars().take(50).collect();
     format!(
         "{}  {subject}",
         build.commit.get(..8).unwrap_or(&build.commit)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_terminal_obeys_nobody_elses_words() {
+        assert_eq!(
+            plain("git said\n\u{1b}]0;title\u{7}"),
+            "git said  ]0;title "
+        );
+    }
 }

@@ -1,5 +1,6 @@
 //! The farm itself: everything put together, from the command line to the last connection.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use buildfarm_coordinator::logs::FileLogs;
 use buildfarm_coordinator::pool::{self, Gate, Pool, ReversePool};
 use buildfarm_coordinator::store::{SqliteStore, Store, WorkerKey};
 use buildfarm_coordinator::web::{self, View};
-use buildfarm_coordinator::work::{ConfigFrom, GitConfig, GitSource};
+use buildfarm_coordinator::work::{ConfigFrom, GitConfig, GitSource, WorkSource};
 use buildfarm_coordinator::{Event, Farm, FarmConfig};
 use buildfarm_dashboard::config::Farm as Config;
 use buildfarm_dashboard::{default_host_type, keys};
@@ -30,6 +31,8 @@ use crate::progress;
 const EVENTS: usize = 4096;
 /// Time that open pages get at the end; they come back by themselves at the next start.
 const PAGES_GRACE: Duration = Duration::from_secs(1);
+/// Time for the last things when all is recorded.
+const LAST_GRACE: Duration = Duration::from_millis(500);
 /// Packed trees that are kept.
 const ARCHIVE_BUDGET: u64 = 2 << 30;
 
@@ -116,6 +119,8 @@ pub(crate) async fn run(args: cli::Run) -> anyhow::Result<()> {
             .serve(app, stop_serving.clone()),
     );
 
+    // Without the password that a URL may carry.
+    let builds = source.name().trim_start_matches("git ").to_owned();
     let farm_config = FarmConfig {
         store: store.clone(),
         logs,
@@ -124,7 +129,7 @@ pub(crate) async fn run(args: cli::Run) -> anyhow::Result<()> {
         events,
     };
     let farm = Farm::start(farm_config).await?;
-    print_banner(&args, &project, &repo, &data, &reach);
+    print_banner(&args, &project, &builds, &data, &reach);
     tasks.spawn(progress::follow(watcher));
     for n in 1..=args.workers {
         let worker = LocalWorker {
@@ -138,16 +143,32 @@ pub(crate) async fn run(args: cli::Run) -> anyhow::Result<()> {
     }
     tasks.close();
 
-    shutdown_signal().await?;
-    anstream::println!("Stopping: running builds are recorded and will run again.");
+    tokio::pin!(served);
+    let ended = tokio::select! {
+        signal = shutdown_signal() => {
+            signal?;
+            say("Stopping: running builds are recorded and will run again.");
+            None
+        }
+        ended = &mut served => Some(ended),
+    };
     stop.cancel();
     farm.shutdown().await;
     reverse.shutdown().await;
     stop_serving.cancel();
-    served.await??;
-    store.close().await;
-    let _ = tokio::time::timeout(Duration::from_secs(1), tasks.wait()).await;
+    match ended {
+        Some(ended) => ended??,
+        None => served.await??,
+    }
+    // Somebody who holds the file locked is not waited for.
+    let rest = async { tokio::join!(store.close(), tasks.wait()) };
+    let _ = tokio::time::timeout(LAST_GRACE, rest).await;
     Ok(())
+}
+
+/// Prints a line; a terminal that is gone stops nothing.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(anstream::stdout(), "{line}");
 }
 
 /// The repository to build.
@@ -310,7 +331,7 @@ fn host_name() -> String {
     std::env::var("COMPUTERNAME").unwrap_or_default()
 }
 
-fn print_banner(args: &cli::Run, project: &Project, repo: &Repo, data: &Data, reach: &Reach) {
+fn print_banner(args: &cli::Run, project: &Project, builds: &str, data: &Data, reach: &Reach) {
     let bold = anstyle::Style::new().bold();
     let link = anstyle::AnsiColor::Cyan.on_default().underline();
     let workers = match args.workers {
@@ -326,7 +347,7 @@ fn print_banner(args: &cli::Run, project: &Project, repo: &Repo, data: &Data, re
     };
     anstream::println!("\n  {bold}buildfarm{bold:#}  {}\n", project.name);
     anstream::println!("  open      {link}{}{link:#}", reach.url);
-    anstream::println!("  builds    {}", repo.url);
+    anstream::println!("  builds    {builds}");
     anstream::println!("  builders  {}", project.told);
     anstream::println!("  workers   {workers}");
     anstream::println!(
