@@ -152,8 +152,9 @@ pub(crate) async fn run(args: cli::Run) -> anyhow::Result<()> {
         }
         ended = &mut served => Some(ended),
     };
-    stop.cancel();
+    // First the builds, then their workers: a worker that goes first would look lost.
     farm.shutdown().await;
+    stop.cancel();
     reverse.shutdown().await;
     stop_serving.cancel();
     match ended {
