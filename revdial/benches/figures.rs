@@ -20,6 +20,7 @@ use hyper::{body::Incoming, service::service_fn};
 use revdial::{
     Dialer, DialerConfig, Listener, ListenerConfig, Registry, Stream,
     server::{ServeConfig, answer_pickup, serve_connection},
+    v1,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -32,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 enum Opener {
     Raw(SocketAddr),
     Dialled(Dialer),
+    V1(v1::Dialer),
 }
 
 impl Opener {
@@ -39,6 +41,7 @@ impl Opener {
         match self {
             Self::Raw(addr) => Stream::new(connect(*addr).await.unwrap()),
             Self::Dialled(dialer) => dialer.dial().await.unwrap(),
+            Self::V1(dialer) => dialer.dial().await.unwrap(),
         }
     }
 }
@@ -125,6 +128,24 @@ async fn dialled(spares: usize) -> Opener {
     Opener::Dialled(dialer)
 }
 
+/// A v1 session: all streams over one connection.
+async fn multiplexed() -> Opener {
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (here, there) = tokio::join!(connect(socket.local_addr().unwrap()), socket.accept());
+    let there = there.unwrap().0;
+    there.set_nodelay(true).unwrap();
+    let mut listener = v1::Listener::new(Stream::new(there), v1::Config::default());
+    tokio::spawn(async move {
+        while let Ok(stream) = listener.accept().await {
+            tokio::spawn(behave(stream));
+        }
+    });
+    Opener::V1(v1::Dialer::new(
+        Stream::new(here.unwrap()),
+        v1::Config::default(),
+    ))
+}
+
 /// Open, one byte each way, close; per second, with `lanes` at a time.
 async fn set_ups(opener: &Opener, lanes: usize, each: usize) -> f64 {
     let begin = Instant::now();
@@ -201,8 +222,9 @@ fn figure(name: &str, ours: f64, peer: (&str, f64), unit: &str, target: f64, les
 
 async fn run(rounds: usize, size: usize) {
     let (raw, plain, spared) = (raw().await, dialled(0).await, dialled(16).await);
+    let v1 = multiplexed().await;
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let mut columns: Vec<Vec<f64>> = vec![Vec::new(); 12];
+    let mut columns: Vec<Vec<f64>> = vec![Vec::new(); 17];
     for _ in 0..rounds {
         let row = [
             set_ups(&raw, 1, size).await,
@@ -217,6 +239,11 @@ async fn run(rounds: usize, size: usize) {
             bulk(&plain, 1).await,
             bulk(&raw, 16).await,
             bulk(&plain, 16).await,
+            set_ups(&v1, 1, size).await,
+            set_ups(&v1, 16, size / 4).await,
+            ping(&v1).await,
+            bulk(&v1, 1).await,
+            bulk(&v1, 16).await,
         ];
         for (column, value) in columns.iter_mut().zip(row) {
             column.push(value);
@@ -248,6 +275,21 @@ async fn run(rounds: usize, size: usize) {
     figure("ping_p50", at[7], ("raw-tcp", at[6]), "us", 1.05, true);
     figure("bulk_1", at[9], ("raw-tcp", at[8]), "GB/s", 0.95, false);
     figure("bulk_16", at[11], ("raw-tcp", at[10]), "GB/s", 0.95, false);
+
+    // A v1 stream costs no connection: the goal is a rate.
+    let goal = ("goal", 20_000.0);
+    figure("v1_set_ups_1", at[12], goal, "1/s", 1.0, false);
+    figure("v1_set_ups_16", at[13], goal, "1/s", 1.0, false);
+    figure("v1_ping_p50", at[14], ("raw-tcp", at[6]), "us", 1.2, true);
+    figure("v1_bulk_1", at[15], ("raw-tcp", at[8]), "GB/s", 0.7, false);
+    figure(
+        "v1_bulk_16",
+        at[16],
+        ("raw-tcp", at[10]),
+        "GB/s",
+        0.8,
+        false,
+    );
 }
 
 fn main() {

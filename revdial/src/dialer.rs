@@ -80,6 +80,9 @@ pub enum DialError {
     /// As many dials as configured are waiting already.
     #[error("too many dials are waiting: limit is {0}")]
     TooManyPending(usize),
+    /// As many streams as a v1 session allows are open already.
+    #[error("too many streams are open: limit is {0}")]
+    TooManyStreams(usize),
 }
 
 /// Opens connections to the machine at the other end of a control connection. Cheap to clone;

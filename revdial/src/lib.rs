@@ -76,6 +76,7 @@
 //! | feature | adds |
 //! |---|---|
 //! | `server` | `server`: HTTP connections that a handler can take over, and the pickup handler, on hyper |
+//! | `v1` | `v1`: both ends of the protocol's first version, all streams over one connection |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod connect;
@@ -92,6 +93,8 @@ pub mod server;
 mod session;
 mod spares;
 pub mod upgrade;
+#[cfg(feature = "v1")]
+pub mod v1;
 
 pub use connect::Connect;
 pub use dialer::{DialError, Dialer, DialerConfig};

@@ -103,7 +103,7 @@ pub(crate) async fn read_lines(
 }
 
 /// The peer went away without the polite form: a reset, or TLS without close_notify.
-fn is_hang_up(error: &io::Error) -> bool {
+pub(crate) fn is_hang_up(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe

@@ -14,12 +14,15 @@ pub enum CloseReason {
     Local,
     /// The peer ended the control connection. Peers of this crate say why; Go peers do not.
     Peer(Option<String>),
-    /// The peer sent no line for this long.
+    /// The peer sent nothing for this long.
     Idle(Duration),
-    /// The peer did not take a control line within this time.
+    /// The peer did not take what was sent within this time.
     WriteTimeout(Duration),
     /// The peer sent something that is no control line.
     Protocol(ProtocolError),
+    /// The peer of a v1 session sent frames that it must not send.
+    #[cfg(feature = "v1")]
+    Frames(crate::v1::ProtocolError),
     /// The control connection failed.
     Io(Arc<io::Error>),
     /// The session could not start: no randomness for its id, or an unusable base path.
@@ -34,9 +37,11 @@ impl fmt::Display for CloseReason {
             Self::Peer(Some(why)) => write!(f, "closed by the peer: {why}"),
             Self::Idle(limit) => write!(f, "peer sent nothing for {limit:?}"),
             Self::WriteTimeout(limit) => {
-                write!(f, "peer did not take a control line for {limit:?}")
+                write!(f, "peer took nothing of what was sent for {limit:?}")
             }
             Self::Protocol(error) => write!(f, "peer broke the protocol: {error}"),
+            #[cfg(feature = "v1")]
+            Self::Frames(error) => write!(f, "peer broke the protocol: {error}"),
             Self::Io(error) => write!(f, "control connection failed: {error}"),
             Self::Setup(why) => write!(f, "session could not start: {why}"),
         }

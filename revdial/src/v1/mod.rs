@@ -1,0 +1,108 @@
+//! Version 1 of the protocol, for peers from before 2019: all streams share one connection.
+//!
+//! The connection carries frames, each with the id of its stream. The dialer opens streams
+//! without asking; there are no credits, no acknowledgements and no reasons. Use it only when the
+//! peer knows nothing newer: [`sniff`] tells a listener. Streams, errors and handles are those of
+//! the rest of the crate.
+//!
+//! ```
+//! use revdial::{Stream, v1};
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let (here, there) = duplex(1024);
+//! let dialer = v1::Dialer::new(Stream::new(here), v1::Config::default());
+//! let mut listener = v1::Listener::new(Stream::new(there), v1::Config::default());
+//!
+//! let mut near = dialer.dial().await?;
+//! near.write_all(b"who are you?").await?;
+//! near.shutdown().await?; // half-close: the answer can still be read
+//!
+//! let mut far = listener.accept().await?;
+//! let mut question = String::new();
+//! far.read_to_string(&mut question).await?;
+//! assert_eq!(question, "who are you?");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What differs from the original, on the same wire
+//!
+//! * Reading never waits for writing: two peers that both write more than the connection holds
+//!   get on, where two Go peers stop for ever.
+//! * Memory is bounded by [`Limits`], whatever the peer sends and whoever forgets to read.
+//! * A full accept queue closes the new stream at once, instead of stopping all.
+//! * Shutting a stream down for writing sends `C` and reading goes on. A Go peer takes `C` for a
+//!   full close: it writes on, and its data arrives.
+//! * A stream whose session breaks before the peer closed it ends with an error, not as if it
+//!   were complete.
+//! * Ids repeat only after 2^32 streams, and not while either end may still mean the old one.
+//! * Both ends send a keep-alive frame of a kind that Go peers skip. Once seen, silence ends the
+//!   session. Of a Go peer only the transport can tell that it is dead: use TCP keep-alive.
+//!
+//! # What it cannot do
+//!
+//! * A peer that dropped a stream cannot say so, other than by closing its side, which may be a
+//!   half-close. Data written to it is lost without an error, as between Go peers.
+//! * Streams share one connection, so one that is not read holds up the others in the end. Choose
+//!   [`Overflow`] for what happens then.
+//!
+//! # Without I/O
+//!
+//! [`Session`] is the whole protocol as a plain state machine, and [`frame`] the codec, for tests,
+//! simulators and other runtimes.
+
+use std::time::Duration;
+
+mod batch;
+mod dialer;
+mod driver;
+pub mod frame;
+mod limits;
+mod link;
+mod listener;
+mod session;
+mod sniff;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+pub use batch::Batch;
+pub use dialer::Dialer;
+pub use limits::{Limits, OpenError, Overflow, ProtocolError, Role, StreamError};
+pub use listener::Listener;
+pub use session::{Event, Read, Session};
+pub use sniff::{SniffError, Sniffed, sniff};
+
+/// How a v1 [`Dialer`] or [`Listener`] behaves. Take the default and change what differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// How much is held for whom.
+    pub limits: Limits,
+    /// How often a keep-alive frame is sent. Default 5 s; `None` for never.
+    pub keep_alive: Option<Duration>,
+    /// The silence after which a peer that sends keep-alives counts as gone. Stretched to three
+    /// times the period it announces, up to 90 s. Not counted while unread streams keep this end
+    /// from listening. Default 15 s.
+    pub idle_timeout: Duration,
+    /// How long the transport may take no byte, and bring none, before the peer counts as gone.
+    /// Default 60 s, the original's limit for a write.
+    pub write_timeout: Duration,
+    /// With [`Overflow::PauseSession`]: how long both directions may stand still, this end not
+    /// reading because of unread streams and the peer not reading either, before the fullest
+    /// stream is closed. Default 30 s.
+    pub deadlock_break_after: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            keep_alive: Some(Duration::from_secs(5)),
+            idle_timeout: Duration::from_secs(15),
+            write_timeout: Duration::from_secs(60),
+            deadlock_break_after: Duration::from_secs(30),
+        }
+    }
+}
