@@ -336,6 +336,8 @@ async fn watch(client: &Client, exec: Exec, log: &Log) -> Result<Exit, Unseen> {
         } else {
             signal
         })),
+        // The folder is one of the tree we put there, or is not: that is the commit's doing.
+        ExecOutcome::NotStarted(text) if text.starts_with("chdir ") => Ok(Exit::Other(text)),
         ExecOutcome::NotStarted(text) => Err(Unseen::NotStarted(text)),
         other => Ok(Exit::Other(other.to_string())),
     }

@@ -65,6 +65,29 @@ async fn a_build_past_its_limit_times_out_and_the_worker_goes_on() {
 }
 
 #[tokio::test]
+async fn a_folder_that_the_commit_does_not_have_is_the_commits_failure() {
+    let farm = TestFarm::started().await;
+    let worker = farm.machine("w").await;
+    let mut elsewhere = plan(&["true"]);
+    elsewhere.dir = "no/such/folder".to_owned();
+    farm.find(elsewhere);
+    let failed = farm.done(1).await;
+    let [(Outcome::Failed, reason)] = reasons(&failed)[..] else {
+        panic!("{failed:?}")
+    };
+    assert!(
+        reason.contains("chdir") && reason.contains("no/such/folder"),
+        "{reason}"
+    );
+    farm.find(plan(&["true"]));
+    assert_eq!(
+        farm.done(2).await.attempts[0].worker,
+        worker.name,
+        "the worker is as good as before"
+    );
+}
+
+#[tokio::test]
 async fn the_time_that_the_source_took_is_not_the_builds() {
     let farm = TestFarm::started().await;
     let _worker = farm.machine("w").await;
