@@ -8,7 +8,7 @@ use revdial::{
     v1::{Config, Dialer, Limits, Listener, Overflow, ProtocolError, SniffError, Sniffed, sniff},
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    io::{AsyncReadExt, AsyncWriteExt, BufStream, DuplexStream, duplex},
     net::{TcpListener, TcpStream},
     task::JoinSet,
     time::{Instant, timeout},
@@ -640,4 +640,28 @@ async fn a_write_that_was_given_up_hurts_nobody() {
     let got = soon(reader).await.unwrap();
     assert_eq!(got.len(), written + 3);
     assert!(got[..written] == all[..written] && got.ends_with(b"end"));
+}
+
+/// TLS and the like take bytes and hold them back until they are flushed.
+#[tokio::test]
+async fn transports_that_buffer_are_flushed() {
+    let (near, far) = duplex(100);
+    let dialer = Dialer::new(Stream::new(BufStream::new(near)), Config::default());
+    let mut listener = Listener::new(Stream::new(BufStream::new(far)), Config::default());
+    let mut near = dialer.dial().await.unwrap();
+    let mut far = soon(listener.accept()).await.unwrap();
+    for len in [1, 100, 5000, 100_000] {
+        let bytes = pattern(len);
+        let sent = bytes.clone();
+        let writer = tokio::spawn(async move {
+            near.write_all(&sent).await.unwrap();
+            near
+        });
+        let mut got = vec![0; len];
+        soon(far.read_exact(&mut got)).await.unwrap();
+        assert!(got == bytes);
+        near = soon(writer).await.unwrap();
+    }
+    drop(near);
+    assert_eq!(read_all(&mut far).await, b"");
 }
