@@ -13,11 +13,11 @@ use crate::ring::Ring;
 
 /// The largest piece that is read from the file at once. A reader that stalls holds one. Pieces end at multiples of this,
 /// so that readers that are near each other soon ask for the same ones.
-const FILE_PIECE: u64 = 64 << 10;
+const FILE_PIECE: u64 = 128 << 10;
 
 /// How many pieces are shared by readers that ask for them one shortly after the other: 1 MiB. A crowd that fell behind
 /// together gets on together, without a read for each of them.
-const RECENT: usize = 16;
+const RECENT: usize = 8;
 
 /// Threads that read one log's file at the same time. The page cache answers most reads, so a few keep many readers busy.
 const READ_WORKERS: usize = 2;
@@ -44,7 +44,10 @@ struct Placed {
 /// the queue, not to the readers' futures: a reader that is no longer polled cannot keep others from being served.
 #[derive(Debug, Default)]
 struct Queue {
-    requests: VecDeque<Request>,
+    requests: Vec<Request>,
+    /// Those that are served now, by offset: one read after the other answers everybody who waits for the same piece. Later
+    /// requests wait for the next round, so nobody is passed over for ever.
+    round: VecDeque<Request>,
     workers: usize,
     /// What the workers have read last.
     recent: VecDeque<(u64, Bytes)>,
@@ -123,7 +126,7 @@ impl FileStore {
             let _ = request.reply.send(Ok(data));
             return receiver;
         }
-        queue.requests.push_back(request);
+        queue.requests.push(request);
         if queue.workers < READ_WORKERS {
             queue.workers += 1;
             drop(queue);
@@ -151,7 +154,7 @@ impl Worker {
     fn run(self) {
         loop {
             let mut queue = lock(&self.queue);
-            let Some(request) = queue.requests.pop_front() else {
+            let Some(request) = queue.pop() else {
                 drop(queue);
                 return;
             };
@@ -195,6 +198,14 @@ impl Worker {
 }
 
 impl Queue {
+    fn pop(&mut self) -> Option<Request> {
+        if self.round.is_empty() {
+            self.requests.sort_by_key(|request| request.offset);
+            self.round.extend(self.requests.drain(..));
+        }
+        self.round.pop_front()
+    }
+
     /// What was asked for, if it is part of what was just read.
     fn recent(&self, request: &Request) -> Option<Bytes> {
         self.recent.iter().rev().find_map(|(offset, data)| {
@@ -212,7 +223,10 @@ impl Drop for Worker {
         queue.workers -= 1;
         if queue.workers == 0 {
             // Empty after a regular run. Otherwise dropping the requests tells their readers.
-            let abandoned = std::mem::take(&mut queue.requests);
+            let abandoned = (
+                std::mem::take(&mut queue.requests),
+                std::mem::take(&mut queue.round),
+            );
             drop(queue);
             drop(abandoned);
         }
@@ -342,5 +356,27 @@ mod tests {
         );
         assert_eq!(long.as_ptr(), short.as_ptr());
         assert_eq!(lock(&store.queue).workers, READ_WORKERS - 1);
+        // Known already: no worker is needed.
+        let mut known = store.read(4, 2);
+        assert_eq!(known.try_recv().unwrap().unwrap(), "45");
+    }
+
+    #[test]
+    fn requests_are_served_in_rounds_by_offset() {
+        let store = store(b"");
+        lock(&store.queue).workers = READ_WORKERS;
+        let mut answers = Vec::from([7, 3, 5].map(|offset| store.read(offset, 1)));
+        let mut order = Vec::new();
+        loop {
+            let next = lock(&store.queue).pop();
+            let Some(request) = next else {
+                break;
+            };
+            order.push(request.offset);
+            if order.len() == 1 {
+                answers.extend([4, 1].map(|offset| store.read(offset, 1)));
+            }
+        }
+        assert_eq!(order, [3, 5, 7, 1, 4]);
     }
 }
