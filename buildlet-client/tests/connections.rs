@@ -1,6 +1,6 @@
 //! Which connection a request goes over, and what happens when that one is gone.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! Commands: outcomes, streaming, cancellation, limits.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod common;
 

@@ -1,7 +1,5 @@
 //! Heartbeats and death.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 mod common;
 
 use std::time::Duration;

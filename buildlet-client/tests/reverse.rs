@@ -1,6 +1,6 @@
 //! Over a real reverse connection, with the worker played by the test.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod common;
 #[path = "common/reverse.rs"]

@@ -1,6 +1,6 @@
 //! Uploads, downloads and listings: truncation, standing still, slow sources.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod common;
 

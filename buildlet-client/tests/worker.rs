@@ -1,6 +1,6 @@
 //! Against the real worker, over TCP and over a reverse connection.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[path = "common/reverse.rs"]
 mod reverse;

@@ -122,7 +122,7 @@ fn main() {
         "pipe-to-socket-copy",
         "MB/s",
         false,
-        0.5,
+        0.7,
     );
     runtime.shutdown_background();
 }

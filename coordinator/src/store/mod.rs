@@ -4,6 +4,7 @@
 //! has seen survives `kill -9`. Writers name the attempt they speak for; a report of an attempt that is no longer the current
 //! one is refused as [`StoreError::Stale`], so a machine that comes back from the dead cannot finish somebody else's build.
 
+mod rows;
 mod sqlite;
 
 use std::fmt;
