@@ -6,10 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use buildfarm_dashboard::record::{Build, BuildDetail, BuildState, Outcome};
 use jiff::Timestamp;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+use sqlx::{QueryBuilder, Row, SqlSafeStr, Sqlite, SqliteConnection};
 
 use super::rows::{
     attempt_from_row, build_from_row, damaged, queued_from_row, step_from_row, time, to_json,
@@ -54,7 +55,7 @@ impl SqliteStore {
             .max_connections(1)
             .connect_with(options.clone())
             .await?;
-        sqlx::migrate!().run(&writer).await?;
+        migrations().run(&writer).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .connect_with(options.read_only(true))
@@ -475,6 +476,18 @@ impl Store for SqliteStore {
             })
             .collect()
     }
+}
+
+/// The schema's history. A migration that was released is never changed, only followed by another.
+fn migrations() -> Migrator {
+    let farm = include_str!("../../migrations/0001_farm.sql").into_sql_str();
+    Migrator::with_migrations(vec![Migration::new(
+        1,
+        "farm".into(),
+        MigrationType::Simple,
+        farm,
+        false,
+    )])
 }
 
 async fn build_by_id(
