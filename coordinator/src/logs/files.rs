@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use buildfarm_dashboard::units::format_size;
 use bytes::Bytes;
 use livelog::{Backing, Config, DEFAULT_MEMORY_TAIL, Limit, Log};
 use sha2::{Digest, Sha256};
@@ -69,7 +70,7 @@ impl LogStore for FileLogs {
         .await
         .map_err(io::Error::other)??;
         let for_hash = file.try_clone()?;
-        let marker = Bytes::from(format!("\n\n… log cut at {} MiB\n", limit >> 20));
+        let marker = Bytes::from(format!("\n\n… log cut at {}\n", format_size(limit)));
         let (writer, log) = livelog::log(Config {
             limit: Limit::HeadOnly { max: limit, marker },
             backing: Backing::File(file, DEFAULT_MEMORY_TAIL),
@@ -335,6 +336,16 @@ mod tests {
         }
         assert_eq!(writer.seal().await.unwrap().bytes, 1 << 20);
         let log = drain(logs.open(ID, 0).await.unwrap()).await;
-        assert!(String::from_utf8_lossy(&log).ends_with("… log cut at 1 MiB\n"));
+        assert!(String::from_utf8_lossy(&log).ends_with("… log cut at 1MiB\n"));
+
+        let small = AttemptId {
+            build: 8,
+            number: 1,
+        };
+        let mut writer = logs.create(small, 64 << 10).await.unwrap();
+        writer.append(Bytes::from(vec![b'x'; 100_000])).unwrap();
+        writer.seal().await.unwrap();
+        let log = drain(logs.open(small, 0).await.unwrap()).await;
+        assert!(String::from_utf8_lossy(&log).ends_with("… log cut at 64KiB\n"));
     }
 }

@@ -68,6 +68,23 @@ impl SqliteStore {
         self.readers.close().await;
         self.writer.close().await;
     }
+
+    /// Completes an update of a step with its key, and with the condition that its attempt still runs.
+    async fn change_step(
+        &self,
+        mut update: QueryBuilder<Sqlite>,
+        attempt: AttemptId,
+        step: usize,
+    ) -> Result<(), StoreError> {
+        update.push(" WHERE build = ").push_bind(attempt.build);
+        update.push(" AND attempt = ").push_bind(attempt.number);
+        update.push(" AND position = ").push_bind(step as i64);
+        update.push(
+            " AND EXISTS (SELECT 1 FROM attempts a WHERE a.build = steps.build AND a.number = steps.attempt AND a.outcome IS NULL)",
+        );
+        let done = update.build().execute(&self.writer).await?;
+        fenced(done.rows_affected(), attempt)
+    }
 }
 
 #[async_trait]
@@ -221,18 +238,10 @@ impl Store for SqliteStore {
         log_offset: u64,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let done = sqlx::query(
-            "UPDATE steps SET started_at = ?, log_offset = ? WHERE build = ? AND attempt = ? AND position = ?
-             AND EXISTS (SELECT 1 FROM attempts a WHERE a.build = steps.build AND a.number = steps.attempt AND a.outcome IS NULL)",
-        )
-        .bind(now.as_millisecond())
-        .bind(log_offset as i64)
-        .bind(attempt.build)
-        .bind(attempt.number)
-        .bind(step as i64)
-        .execute(&self.writer)
-        .await?;
-        fenced(done.rows_affected(), attempt)
+        let mut update = QueryBuilder::new("UPDATE steps SET started_at = ");
+        update.push_bind(now.as_millisecond());
+        update.push(", log_offset = ").push_bind(log_offset as i64);
+        self.change_step(update, attempt, step).await
     }
 
     async fn end_step(
@@ -243,19 +252,11 @@ impl Store for SqliteStore {
         status: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let done = sqlx::query(
-            "UPDATE steps SET ended_at = ?, outcome = ?, status = ? WHERE build = ? AND attempt = ? AND position = ?
-             AND EXISTS (SELECT 1 FROM attempts a WHERE a.build = steps.build AND a.number = steps.attempt AND a.outcome IS NULL)",
-        )
-        .bind(now.as_millisecond())
-        .bind(to_word(outcome)?)
-        .bind(status)
-        .bind(attempt.build)
-        .bind(attempt.number)
-        .bind(step as i64)
-        .execute(&self.writer)
-        .await?;
-        fenced(done.rows_affected(), attempt)
+        let mut update = QueryBuilder::new("UPDATE steps SET ended_at = ");
+        update.push_bind(now.as_millisecond());
+        update.push(", outcome = ").push_bind(to_word(outcome)?);
+        update.push(", status = ").push_bind(status.to_owned());
+        self.change_step(update, attempt, step).await
     }
 
     async fn end_attempt(
