@@ -76,7 +76,6 @@
 //! | feature | adds |
 //! |---|---|
 //! | `server` | `server`: HTTP connections that a handler can take over, and the pickup handler, on hyper |
-//! | `v1` | `v1`: both ends of the protocol's first version, all streams over one connection |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod connect;
@@ -85,6 +84,7 @@ mod dialer;
 mod io;
 mod link;
 mod listener;
+pub mod mux;
 mod path;
 mod reason;
 mod registry;
@@ -93,7 +93,6 @@ pub mod server;
 mod session;
 mod spares;
 pub mod upgrade;
-#[cfg(feature = "v1")]
 pub mod v1;
 
 pub use connect::Connect;

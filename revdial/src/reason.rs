@@ -20,9 +20,8 @@ pub enum CloseReason {
     WriteTimeout(Duration),
     /// The peer sent something that is no control line.
     Protocol(ProtocolError),
-    /// The peer of a v1 session sent frames that it must not send.
-    #[cfg(feature = "v1")]
-    Frames(crate::v1::ProtocolError),
+    /// The peer of a multiplexed session sent frames that it must not send.
+    Frames(crate::mux::ProtocolError),
     /// The control connection failed.
     Io(Arc<io::Error>),
     /// The session could not start: no randomness for its id, or an unusable base path.
@@ -40,7 +39,6 @@ impl fmt::Display for CloseReason {
                 write!(f, "peer took nothing of what was sent for {limit:?}")
             }
             Self::Protocol(error) => write!(f, "peer broke the protocol: {error}"),
-            #[cfg(feature = "v1")]
             Self::Frames(error) => write!(f, "peer broke the protocol: {error}"),
             Self::Io(error) => write!(f, "control connection failed: {error}"),
             Self::Setup(why) => write!(f, "session could not start: {why}"),
