@@ -1,0 +1,186 @@
+//! The measurements.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    task::JoinSet,
+};
+
+use crate::systems::Opener;
+
+/// What one system is measured by, in the order of [`all`]'s results.
+pub(crate) const COLUMNS: [Column; 8] = [
+    Column::new("bulk_1", "GB/s", true),
+    Column::new("bulk_1_cpu", "s/GB", false),
+    Column::new("bulk_16", "GB/s", true),
+    Column::new("bulk_16_cpu", "s/GB", false),
+    Column::new("ping_p50", "us", false),
+    Column::new("ping_p99", "us", false),
+    Column::new("set_ups_1", "1/s", true),
+    Column::new("set_ups_16", "1/s", true),
+];
+
+pub(crate) struct Column {
+    pub(crate) name: &'static str,
+    pub(crate) unit: &'static str,
+    pub(crate) more_is_better: bool,
+}
+
+impl Column {
+    const fn new(name: &'static str, unit: &'static str, more_is_better: bool) -> Self {
+        Self {
+            name,
+            unit,
+            more_is_better,
+        }
+    }
+}
+
+/// How much of each.
+#[derive(Clone, Copy)]
+pub(crate) struct Amount {
+    pub(crate) bulk: usize,
+    pub(crate) pings: usize,
+    pub(crate) set_ups: usize,
+}
+
+pub(crate) async fn all<O: Opener>(opener: &O, amount: Amount) -> Vec<f64> {
+    let (bulk_1, cpu_1) = bulk(opener, 1, amount.bulk).await;
+    let (bulk_16, cpu_16) = bulk(opener, 16, amount.bulk).await;
+    let times = pings(opener, amount.pings).await;
+    vec![
+        bulk_1,
+        cpu_1,
+        bulk_16,
+        cpu_16,
+        percentile(&times, 50),
+        percentile(&times, 99),
+        set_ups(opener, 1, amount.set_ups).await,
+        set_ups(opener, 16, amount.set_ups / 4).await,
+    ]
+}
+
+/// Only the set-ups.
+pub(crate) async fn opening<O: Opener>(opener: &O, amount: Amount) -> Vec<f64> {
+    let mut row = vec![f64::NAN; COLUMNS.len()];
+    row[6] = set_ups(opener, 1, amount.set_ups).await;
+    row[7] = set_ups(opener, 16, amount.set_ups / 4).await;
+    row
+}
+
+/// Open, one byte each way, close; per second, with `lanes` at a time.
+async fn set_ups<O: Opener>(opener: &O, lanes: usize, each: usize) -> f64 {
+    let begin = Instant::now();
+    let mut work = JoinSet::new();
+    for _ in 0..lanes {
+        let opener = opener.clone();
+        work.spawn(async move {
+            for _ in 0..each {
+                greet(&opener, b'e').await;
+            }
+        });
+    }
+    work.join_all().await;
+    (lanes * each) as f64 / begin.elapsed().as_secs_f64()
+}
+
+/// Opens a stream, tells the far end what it is for and hears its answer.
+pub(crate) async fn greet<O: Opener>(opener: &O, what: u8) -> O::Stream {
+    let mut stream = opener.open().await;
+    stream.write_all(&[what]).await.unwrap();
+    stream.flush().await.unwrap();
+    stream.read_u8().await.unwrap();
+    stream
+}
+
+/// 64 bytes there and back, each in microseconds, sorted.
+async fn pings<O: Opener>(opener: &O, count: usize) -> Vec<f64> {
+    let mut stream = greet(opener, b'e').await;
+    let mut buf = [0; 64];
+    let mut times = Vec::with_capacity(count);
+    for _ in 0..count {
+        let begin = Instant::now();
+        stream.write_all(&buf).await.unwrap();
+        stream.flush().await.unwrap();
+        stream.read_exact(&mut buf).await.unwrap();
+        times.push(begin.elapsed().as_secs_f64() * 1e6);
+    }
+    times.sort_by(f64::total_cmp);
+    times
+}
+
+/// One way over `lanes` streams at a time: GB/s, and CPU seconds of both ends for a GB.
+async fn bulk<O: Opener>(opener: &O, lanes: usize, total: usize) -> (f64, f64) {
+    let (begin, cpu) = (Instant::now(), cpu_seconds());
+    let mut work = JoinSet::new();
+    for _ in 0..lanes {
+        let mut stream = opener.open().await;
+        work.spawn(async move {
+            let buf = vec![7; 64 * 1024];
+            stream.write_all(b"s").await.unwrap();
+            for _ in 0..total / lanes / buf.len() {
+                stream.write_all(&buf).await.unwrap();
+            }
+            stream.shutdown().await.unwrap();
+            stream.read_u8().await.unwrap();
+        });
+    }
+    work.join_all().await;
+    let gigabytes = total as f64 / 1e9;
+    (
+        gigabytes / begin.elapsed().as_secs_f64(),
+        (cpu_seconds() - cpu) / gigabytes,
+    )
+}
+
+/// What the threads of this process have run for. Not a number where there is no `/proc`.
+pub(crate) fn cpu_seconds() -> f64 {
+    let Ok(threads) = fs::read_dir("/proc/self/task") else {
+        return f64::NAN;
+    };
+    let nanos = threads.filter_map(|thread| {
+        let stat = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        stat.split(' ').next()?.parse::<f64>().ok()
+    });
+    nanos.sum::<f64>() / 1e9
+}
+
+/// A dial that takes a warm spare, then a byte there and back; beside it the byte alone, on a
+/// stream of another opener that is open already. Both after the same pause, in turns, in
+/// microseconds: medians.
+pub(crate) async fn spare_dial<O: Opener, P: Opener>(
+    dialer: &O,
+    open: &P,
+    count: usize,
+) -> (f64, f64) {
+    let mut open = greet(open, b'e').await;
+    let (mut dials, mut trips) = (Vec::new(), Vec::new());
+    for _ in 0..count {
+        // Time for the spare that replaces the last one.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        let begin = Instant::now();
+        greet(dialer, b'e').await;
+        dials.push(begin.elapsed().as_secs_f64() * 1e6);
+
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        let begin = Instant::now();
+        open.write_all(b"e").await.unwrap();
+        open.flush().await.unwrap();
+        open.read_u8().await.unwrap();
+        trips.push(begin.elapsed().as_secs_f64() * 1e6);
+    }
+    (median(dials), median(trips))
+}
+
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    percentile(&values, 50)
+}
+
+fn percentile(sorted: &[f64], percent: usize) -> f64 {
+    sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
+}
