@@ -1,30 +1,20 @@
-//! The side that reaches out through a connection it accepted.
+//! The end that opens streams, in every version.
 
 use std::{
     fmt,
     future::Future,
-    sync::{Arc, Weak},
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
-use tokio::{sync::mpsc, time::timeout};
-use tracing::debug;
-
-use crate::{
-    CloseReason, Stream,
-    control::Message,
-    link::{Lines, Timing, read_lines},
-    path::{DialerId, check_target},
-    registry::Table,
-    session::Session,
-};
-
-/// Orders that may wait for the control connection before dials wait themselves.
-const ORDER_QUEUE: usize = 64;
+use crate::{CloseReason, Peer, Stats, Stream, Version, Versions, ledger::Ledger, mux, v2};
 
 /// How a [`Dialer`] behaves. Take the default and change what differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DialerConfig {
+    /// The versions that a machine which registers may choose from
+    /// ([`negotiate`](crate::negotiate())). Default [`Versions::default`].
+    pub versions: Versions,
     /// The path listeners ask for when they connect back, with or without a query.
     /// Default `/revdial`.
     pub base_path: String,
@@ -47,11 +37,15 @@ pub struct DialerConfig {
     pub spares: usize,
     /// The age at which an unused spare is replaced. Default 60 s.
     pub spare_lifetime: Duration,
+    /// What a session whose streams share the connection may do: version 1 and the mux, to which
+    /// the fields above do not apply.
+    pub mux: mux::Config,
 }
 
 impl Default for DialerConfig {
     fn default() -> Self {
         Self {
+            versions: Versions::default(),
             base_path: "/revdial".to_owned(),
             dial_timeout: Duration::from_secs(45),
             keep_alive: Duration::from_secs(5),
@@ -60,6 +54,7 @@ impl Default for DialerConfig {
             max_pending: 1024,
             spares: 0,
             spare_lifetime: Duration::from_secs(60),
+            mux: mux::Config::default(),
         }
     }
 }
@@ -80,159 +75,148 @@ pub enum DialError {
     /// As many dials as configured are waiting already.
     #[error("too many dials are waiting: limit is {0}")]
     TooManyPending(usize),
-    /// As many streams as a v1 session allows are open already.
+    /// As many streams as a session of version 1 or the mux allows are open already.
     #[error("too many streams are open: limit is {0}")]
     TooManyStreams(usize),
 }
 
-/// Opens connections to the machine at the other end of a control connection. Cheap to clone;
-/// dropping the last clone closes it. Connections opened earlier live on after that.
+/// Opens streams to the machine at the other end of a connection. Cheap to clone.
 ///
-/// Made by [`Registry::register`](crate::Registry::register).
+/// Made by `server::answer_registration`, which agrees on a version with the machine, or, where
+/// the version is known, by [`Registry::register`](crate::Registry::register) (version 2),
+/// [`Dialer::mux`] or [`Dialer::v1`].
+///
+/// Dropping the last clone closes it. Streams opened earlier live on after that; where they
+/// share the connection, it is closed after the last of them.
 #[derive(Clone)]
 pub struct Dialer {
-    owner: Arc<Owner>,
+    inner: Inner,
+    ledger: Arc<Ledger>,
 }
 
-/// Exists once per session, outside its tasks, so that its drop means nobody can dial any more.
-struct Owner {
-    session: Arc<Session>,
-}
-
-impl Drop for Owner {
-    fn drop(&mut self) {
-        self.session.close(CloseReason::Local);
-    }
+#[derive(Clone)]
+enum Inner {
+    V2(v2::Dialer),
+    Mux(mux::Dialer),
 }
 
 impl Dialer {
-    pub(crate) fn start(
-        control: Stream,
-        config: DialerConfig,
-        table: Weak<Table>,
-        publish: impl FnOnce(&Arc<Session>),
-    ) -> Self {
-        let (id, fault) = match DialerId::random() {
-            Ok(id) => (id, None),
-            Err(error) => (
-                DialerId::NONE,
-                Some(format!("no randomness for an id: {error}")),
-            ),
-        };
-        let fault = fault.or_else(|| base_path_fault(&config.base_path));
-        let (orders, order_queue) = mpsc::channel(ORDER_QUEUE);
-        let session = Arc::new(Session::new(id, config, orders, table));
-        if let Some(why) = fault {
-            session.close(CloseReason::Setup(why));
-        } else {
-            publish(&session);
-            tokio::spawn(run(Arc::clone(&session), control, order_queue));
-        }
-        Self {
-            owner: Arc::new(Owner { session }),
-        }
-    }
-
-    /// Opens a connection to the listener.
+    /// Version 1, on a connection that was just switched, at its first byte. For listeners of
+    /// 2018; sends nothing before the first dial.
     ///
-    /// Takes at most [`DialerConfig::dial_timeout`]. Cancel safe: a dial that is dropped is
-    /// forgotten, and a connection that arrives for it later is closed.
-    pub async fn dial(&self) -> Result<Stream, DialError> {
-        let session = &self.owner.session;
-        if let Some(stream) = session.take_spare().await {
-            return Ok(stream);
+    /// Spawns a task, so it must be called within a tokio runtime.
+    pub fn v1(connection: Stream, config: mux::Config) -> Self {
+        Self::from_mux(Version::V1, mux::Dialer::new(connection, config))
+    }
+
+    /// The mux, on a connection that was just switched, at its first byte. The other end must be
+    /// a [`Listener::mux`](crate::Listener::mux).
+    ///
+    /// Spawns a task, so it must be called within a tokio runtime.
+    pub fn mux(connection: Stream, config: mux::Config) -> Self {
+        Self::from_mux(Version::Mux, mux::Dialer::new(connection, config))
+    }
+
+    fn from_mux(version: Version, dialer: mux::Dialer) -> Self {
+        Self {
+            inner: Inner::Mux(dialer),
+            ledger: Ledger::new(version, Peer::default()),
         }
-        let mut waiting = session.begin()?;
-        let answer = async {
-            if session.orders.send(waiting.dial).await.is_err() {
-                return Err(DialError::Closed(session.reason()));
-            }
-            match (&mut waiting.answer).await {
-                Ok(answer) => answer,
-                Err(_) => Err(DialError::Closed(session.reason())),
-            }
+    }
+
+    pub(crate) fn from_v2(dialer: v2::Dialer) -> Self {
+        Self {
+            inner: Inner::V2(dialer),
+            ledger: Ledger::new(Version::V2, Peer::default()),
+        }
+    }
+
+    /// The dialer with what is known of its peer, which [`Stream::info`] and [`Stream::peer`] then
+    /// tell. Counts begin anew: call it first.
+    #[must_use]
+    pub fn with_peer(mut self, peer: Peer) -> Self {
+        self.ledger = Ledger::new(self.ledger.version, peer);
+        self
+    }
+
+    /// Opens a stream to the listener.
+    ///
+    /// In version 2 this takes a connection, so up to [`DialerConfig::dial_timeout`], unless a
+    /// spare one is there. Where streams share the connection it takes no time: whether the
+    /// listener accepts shows when the stream is used.
+    ///
+    /// Cancel safe: a dial that is dropped is forgotten, and a connection that arrives for it
+    /// later is closed.
+    pub async fn dial(&self) -> Result<Stream, DialError> {
+        let dialled = match &self.inner {
+            Inner::V2(dialer) => dialer.dial().await,
+            Inner::Mux(dialer) => dialer.dial().await,
         };
-        let limit = session.config.dial_timeout;
-        timeout(limit, answer)
-            .await
-            .unwrap_or(Err(DialError::Timeout(limit)))
+        match dialled {
+            Ok(stream) => Ok(stream.with_member(self.ledger.enter())),
+            Err(error) => {
+                self.ledger.failures.fetch_add(1, Relaxed);
+                Err(error)
+            }
+        }
     }
 
-    /// Resolves when the dialer is closed, at once if it is. The future keeps no clone of the
-    /// dialer, so it may outlive it.
+    /// Resolves when no stream can be opened any more, at once if so. The future keeps no clone
+    /// of the dialer, so it may outlive it.
     pub fn closed(&self) -> impl Future<Output = CloseReason> + Send + 'static {
-        self.owner.session.ending.wait()
+        let ending = match &self.inner {
+            Inner::V2(dialer) => Ok(dialer.closed()),
+            Inner::Mux(dialer) => Err(dialer.closed()),
+        };
+        async move {
+            match ending {
+                Ok(closed) => closed.await,
+                Err(closed) => closed.await,
+            }
+        }
     }
 
-    /// Whether the dialer is closed.
+    /// Whether no stream can be opened any more.
     pub fn is_closed(&self) -> bool {
-        self.owner.session.ending.get().is_some()
+        match &self.inner {
+            Inner::V2(dialer) => dialer.is_closed(),
+            Inner::Mux(dialer) => dialer.is_closed(),
+        }
     }
 
-    /// Closes the control connection and leaves the table. Waiting dials fail. Connections
-    /// opened earlier live on.
+    /// Opens no more streams. Waiting dials fail; streams opened earlier live on.
     pub fn close(&self) {
-        self.owner.session.close(CloseReason::Local);
+        match &self.inner {
+            Inner::V2(dialer) => dialer.close(),
+            Inner::Mux(dialer) => dialer.close(),
+        }
+    }
+
+    /// The version it speaks.
+    pub fn version(&self) -> Version {
+        self.ledger.version
+    }
+
+    /// Who is at the other end, as far as [`with_peer`](Self::with_peer) told.
+    pub fn peer(&self) -> &Peer {
+        &self.ledger.peer
+    }
+
+    /// Counts of this dialer and its clones.
+    pub fn stats(&self) -> Stats {
+        self.ledger.stats()
     }
 }
 
 impl fmt::Debug for Dialer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let session = &self.owner.session;
-        f.debug_struct("Dialer")
-            .field("id", &session.id)
-            .field("closed", &session.ending.get())
+        let mut out = f.debug_struct("Dialer");
+        match &self.inner {
+            Inner::V2(dialer) => out.field("v2", dialer),
+            Inner::Mux(dialer) => out.field("mux", dialer),
+        };
+        out.field("version", &self.ledger.version)
+            .field("peer", &self.ledger.peer)
             .finish()
     }
-}
-
-/// Both must hold for the longest dial number, or dials would fail one by one.
-fn base_path_fault(base: &str) -> Option<String> {
-    let path = DialerId::NONE.conn_path(base, u64::MAX);
-    if let Err(error) = check_target(&path) {
-        return Some(format!("base path is unusable: {error}"));
-    }
-    let line = Message::ConnReady { conn_path: path }.to_line();
-    let fits = line.windows(10).any(|window| window == b"\"connPath\"");
-    (!fits).then(|| "base path is unusable: it does not fit into a control line".to_owned())
-}
-
-/// The control task.
-async fn run(session: Arc<Session>, control: Stream, orders: mpsc::Receiver<u64>) {
-    /// Whatever ends the task, a panic or the runtime included, ends the session.
-    struct Closes(Arc<Session>);
-    impl Drop for Closes {
-        fn drop(&mut self) {
-            self.0.close(CloseReason::Local);
-        }
-    }
-    let closes = Closes(session);
-    let session = &closes.0;
-    let config = &session.config;
-    let timing = Timing {
-        keep_alive: config.keep_alive,
-        idle: config.idle_timeout,
-        write: config.write_timeout,
-    };
-    debug!(dialer = ?session.id, "dialer opened");
-
-    let (reader, writer) = tokio::io::split(control);
-    let mut lines = Lines::new(writer, timing);
-    let write = lines.run(orders, true, |dial, out| {
-        if session.is_wanted(dial) {
-            Message::ConnReady {
-                conn_path: session.path(dial),
-            }
-            .encode(out);
-        }
-    });
-    // Without `biased`: a peer that floods one branch must not starve the others.
-    let reason = tokio::select! {
-        () = session.stop.cancelled() => session.reason(),
-        reason = read_lines(reader, timing, None, |message| session.on_message(message)) => reason,
-        reason = write => reason,
-        () = session.keep_spares() => CloseReason::Local,
-    };
-    session.close(reason.clone());
-    lines.goodbye(&reason).await;
 }

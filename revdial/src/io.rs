@@ -4,11 +4,13 @@ use std::{
     fmt,
     io::{self, IoSlice},
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::ledger::{Membership, Peer, StreamInfo};
 
 /// Anything bytes can be read from and written to: a TCP socket, a TLS session, one half of a
 /// [`tokio::io::duplex`] pipe. Implemented for every type that qualifies.
@@ -16,14 +18,19 @@ pub trait Io: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Io for T {}
 
-/// A boxed [`Io`] that replays bytes which somebody else read ahead before it reads on.
+/// A byte stream: what [`Dialer::dial`](crate::Dialer::dial) and
+/// [`Listener::accept`](crate::Listener::accept) give, in every version of the protocol.
 ///
-/// An HTTP parser reads in blocks, so the first bytes of the protocol that follows a
-/// `101 Switching Protocols` are often in its buffer already. A `Stream` keeps them in front.
-/// Dropping it closes the connection.
+/// It is a boxed [`Io`] that replays bytes which somebody else read ahead before it reads on: an
+/// HTTP parser reads in blocks, so the first bytes of the protocol that follows a
+/// `101 Switching Protocols` are often in its buffer already. Wrap your own transports with
+/// [`Stream::new`]. Dropping it closes the connection; shutting it down for writing leaves the
+/// other direction open.
 pub struct Stream {
     read_ahead: Bytes,
     io: Box<dyn Io>,
+    number: u64,
+    member: Option<Membership>,
 }
 
 impl Stream {
@@ -37,12 +44,49 @@ impl Stream {
         Self {
             read_ahead,
             io: Box::new(io),
+            number: 0,
+            member: None,
         }
     }
 
-    /// The transport and the bytes that were read ahead but not yet consumed.
+    /// Stream `number` of a session.
+    pub(crate) fn numbered(io: impl Io, number: u64) -> Self {
+        let mut stream = Self::new(io);
+        stream.number = number;
+        stream
+    }
+
+    /// The same stream with another number.
+    pub(crate) fn with_number(mut self, number: u64) -> Self {
+        self.number = number;
+        self
+    }
+
+    /// The same stream as part of a session.
+    pub(crate) fn with_member(mut self, member: Membership) -> Self {
+        self.member = Some(member);
+        self
+    }
+
+    /// The transport and the bytes that were read ahead but not yet consumed. What
+    /// [`info`](Self::info) tells is lost, and in the counts of its session the stream is over.
     pub fn into_parts(self) -> (Box<dyn Io>, Bytes) {
         (self.io, self.read_ahead)
+    }
+
+    /// Which session the stream belongs to; `None` if it was made with [`Stream::new`].
+    pub fn info(&self) -> Option<StreamInfo> {
+        let ledger = self.member.as_ref()?.ledger();
+        Some(StreamInfo {
+            version: ledger.version,
+            number: self.number,
+            peer: ledger.peer.clone(),
+        })
+    }
+
+    /// Who is at the other end; `None` if the stream was made with [`Stream::new`].
+    pub fn peer(&self) -> Option<&Peer> {
+        self.member.as_ref().map(|member| &member.ledger().peer)
     }
 
     /// The same stream with `bytes` put back in front of what is still to be read.
@@ -53,6 +97,13 @@ impl Stream {
             [bytes, self.read_ahead].concat().into()
         };
         self
+    }
+
+    fn count(&self, written: io::Result<usize>) -> Poll<io::Result<usize>> {
+        if let (Ok(n), Some(member)) = (&written, &self.member) {
+            member.wrote(*n);
+        }
+        Poll::Ready(written)
     }
 
     /// Looks once, without waiting, whether the peer is still there. Bytes found are kept.
@@ -79,6 +130,7 @@ impl Stream {
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stream")
+            .field("info", &self.info())
             .field("read_ahead", &self.read_ahead.len())
             .finish_non_exhaustive()
     }
@@ -90,15 +142,20 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
         if self.read_ahead.is_empty() {
-            return Pin::new(&mut self.io).poll_read(cx, buf);
+            ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+        } else {
+            let n = self.read_ahead.len().min(buf.remaining());
+            buf.put_slice(&self.read_ahead[..n]);
+            self.read_ahead.advance(n);
+            if self.read_ahead.is_empty() {
+                // Lets go of the HTTP parser's buffer, which may be large.
+                self.read_ahead = Bytes::new();
+            }
         }
-        let n = self.read_ahead.len().min(buf.remaining());
-        buf.put_slice(&self.read_ahead[..n]);
-        self.read_ahead.advance(n);
-        if self.read_ahead.is_empty() {
-            // Lets go of the HTTP parser's buffer, which may be large.
-            self.read_ahead = Bytes::new();
+        if let Some(member) = &self.member {
+            member.read(buf.filled().len() - before);
         }
         Poll::Ready(Ok(()))
     }
@@ -110,7 +167,8 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        let written = ready!(Pin::new(&mut self.io).poll_write(cx, buf));
+        self.count(written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -126,7 +184,8 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        let written = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, bufs));
+        self.count(written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,31 +1,18 @@
-//! The side that is reached through a connection it opened.
+//! The end that is given streams, in every version.
 
-use std::{error::Error as StdError, fmt, future::Future, sync::Arc, time::Duration};
-
-use tokio::{
-    sync::{Semaphore, mpsc},
-    task::JoinSet,
-    time::timeout,
-};
-use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use crate::{
-    CloseReason, Connect, Stream,
-    control::Message,
-    link::{Lines, Timing, UNANNOUNCED_IDLE, read_lines},
-    path::check_target,
-    reason::Ending,
-    redact,
-    upgrade::{self, Limits, Request, UpgradeError},
+    CloseReason, Connect, Peer, Stats, Stream, Version, Versions, ledger::Ledger, mux,
+    upgrade::Limits, v2,
 };
-
-/// Failure reports that may wait for the control connection.
-const REPORT_QUEUE: usize = 64;
 
 /// How a [`Listener`] behaves. Take the default and change what differs.
 #[derive(Debug, Clone)]
 pub struct ListenerConfig {
+    /// The versions that [`register`](register) accepts from a server. Default all:
+    /// version 1 is what servers of 2018 speak without being asked.
+    pub versions: Versions,
     /// The pause after which a keep-alive line is sent. Default 5 s; Go dialers ignore them.
     pub keep_alive: Duration,
     /// The silence after which a dialer that announced its period counts as gone; stretched to
@@ -42,13 +29,17 @@ pub struct ListenerConfig {
     pub accept_queue: usize,
     /// How long [`Connect::connect`] may take. Default 20 s.
     pub connect_timeout: Duration,
-    /// Bounds of the HTTP exchange of a pickup, 30 s among them.
+    /// Bounds of an HTTP exchange, of the registration and of a pickup, 30 s among them.
     pub limits: Limits,
+    /// What a session whose streams share the connection may do: version 1 and the mux, to which
+    /// the fields above do not apply.
+    pub mux: mux::Config,
 }
 
 impl Default for ListenerConfig {
     fn default() -> Self {
         Self {
+            versions: Versions::ALL,
             keep_alive: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(15),
             write_timeout: Duration::from_secs(10),
@@ -57,6 +48,7 @@ impl Default for ListenerConfig {
             accept_queue: 64,
             connect_timeout: Duration::from_secs(20),
             limits: Limits::default(),
+            mux: mux::Config::default(),
         }
     }
 }
@@ -70,216 +62,133 @@ pub enum AcceptError {
     Closed(CloseReason),
 }
 
-/// Accepts connections that the dialer at the other end of a control connection opens. Dropping
-/// it closes the control connection; accepted connections live on.
+/// Accepts the streams that the dialer at the other end of a connection opens.
+///
+/// Made by [`register`](register), which agrees on a version with the server, or, where
+/// the version is known, by [`Listener::new`] (version 2), [`Listener::mux`] or [`Listener::v1`].
+///
+/// Dropping it stops the listening; accepted streams live on. Where they share the connection, it
+/// is closed after the last of them.
 pub struct Listener {
-    accepted: mpsc::Receiver<Stream>,
-    ending: Arc<Ending>,
-    stop: CancellationToken,
+    inner: Inner,
+    ledger: Arc<Ledger>,
+}
+
+enum Inner {
+    V2(v2::Listener),
+    Mux(mux::Listener),
 }
 
 impl Listener {
-    /// Listens through `control`, the connection on which the server has just answered
+    /// Version 2: listens through `control`, the connection on which the server has just answered
     /// `101 Switching Protocols`. Connections are fetched with `connect`.
     ///
     /// Spawns a task (so this must be called within a tokio runtime) that ends when the peer
     /// goes away or the listener is closed or dropped.
     pub fn new(control: Stream, connect: impl Connect, config: ListenerConfig) -> Self {
-        let (queue, accepted) = mpsc::channel(config.accept_queue.max(1));
-        let ending = Arc::new(Ending::new());
-        let stop = CancellationToken::new();
-        tokio::spawn(run(
-            control,
-            connect,
-            config,
-            queue,
-            Arc::clone(&ending),
-            stop.clone(),
-        ));
         Self {
-            accepted,
-            ending,
-            stop,
+            inner: Inner::V2(v2::Listener::new(control, connect, config)),
+            ledger: Ledger::new(Version::V2, Peer::default()),
         }
     }
 
-    /// Waits for the next connection. Cancel safe. After the end, connections that were already
-    /// there are given out before the error.
+    /// Version 1, on a connection that was just switched, at its first byte. For dialers of 2018.
+    ///
+    /// Spawns a task, so it must be called within a tokio runtime.
+    pub fn v1(connection: Stream, config: mux::Config) -> Self {
+        Self::from_mux(Version::V1, mux::Listener::new(connection, config))
+    }
+
+    /// The mux, on a connection that was just switched, at its first byte. The other end must be
+    /// a [`Dialer::mux`](crate::Dialer::mux).
+    ///
+    /// Spawns a task, so it must be called within a tokio runtime.
+    pub fn mux(connection: Stream, config: mux::Config) -> Self {
+        Self::from_mux(Version::Mux, mux::Listener::new(connection, config))
+    }
+
+    fn from_mux(version: Version, listener: mux::Listener) -> Self {
+        Self {
+            inner: Inner::Mux(listener),
+            ledger: Ledger::new(version, Peer::default()),
+        }
+    }
+
+    /// The listener with what is known of its peer, which [`Stream::info`] and [`Stream::peer`]
+    /// then tell. Counts begin anew: call it first.
+    #[must_use]
+    pub fn with_peer(mut self, peer: Peer) -> Self {
+        self.ledger = Ledger::new(self.ledger.version, peer);
+        self
+    }
+
+    /// Waits for the next stream. Cancel safe. After the end, streams that were already there are
+    /// given out before the error.
     pub async fn accept(&mut self) -> Result<Stream, AcceptError> {
-        match self.accepted.recv().await {
-            Some(stream) => Ok(stream),
-            None => Err(AcceptError::Closed(
-                self.ending.get().unwrap_or(CloseReason::Local),
-            )),
-        }
+        let stream = match &mut self.inner {
+            Inner::V2(listener) => listener.accept().await,
+            Inner::Mux(listener) => listener.accept().await,
+        }?;
+        Ok(stream.with_member(self.ledger.enter()))
     }
 
-    /// Resolves when the listener is closed, at once if it is. The future does not borrow the
+    /// Resolves when no more streams will come, at once if so. The future does not borrow the
     /// listener.
     pub fn closed(&self) -> impl Future<Output = CloseReason> + Send + 'static {
-        self.ending.wait()
+        let ending = match &self.inner {
+            Inner::V2(listener) => Ok(listener.closed()),
+            Inner::Mux(listener) => Err(listener.closed()),
+        };
+        async move {
+            match ending {
+                Ok(closed) => closed.await,
+                Err(closed) => closed.await,
+            }
+        }
     }
 
-    /// Whether the listener is closed.
+    /// Whether no more streams will come. Some may still wait to be accepted.
     pub fn is_closed(&self) -> bool {
-        self.ending.get().is_some()
+        match &self.inner {
+            Inner::V2(listener) => listener.is_closed(),
+            Inner::Mux(listener) => listener.is_closed(),
+        }
     }
 
-    /// Stops accepting and closes the control connection. Pickups under way are given up,
-    /// accepted connections live on.
+    /// Stops listening. Pickups under way are given up, accepted streams live on.
     pub fn close(&self) {
-        self.ending.set(CloseReason::Local);
-        self.stop.cancel();
+        match &self.inner {
+            Inner::V2(listener) => listener.close(),
+            Inner::Mux(listener) => listener.close(),
+        }
     }
-}
 
-impl Drop for Listener {
-    fn drop(&mut self) {
-        self.close();
+    /// The version it speaks.
+    pub fn version(&self) -> Version {
+        self.ledger.version
+    }
+
+    /// Who is at the other end, as far as [`with_peer`](Self::with_peer) or
+    /// [`register`](register) told.
+    pub fn peer(&self) -> &Peer {
+        &self.ledger.peer
+    }
+
+    /// Counts of this listener.
+    pub fn stats(&self) -> Stats {
+        self.ledger.stats()
     }
 }
 
 impl fmt::Debug for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Listener")
-            .field("closed", &self.ending.get())
-            .finish_non_exhaustive()
-    }
-}
-
-/// The control task. Owns the pickups under way: they end with it.
-async fn run(
-    control: Stream,
-    connect: impl Connect,
-    config: ListenerConfig,
-    queue: mpsc::Sender<Stream>,
-    ending: Arc<Ending>,
-    stop: CancellationToken,
-) {
-    let timing = Timing {
-        keep_alive: config.keep_alive,
-        idle: config.idle_timeout,
-        write: config.write_timeout,
-    };
-    let (reader, writer) = tokio::io::split(control);
-    let mut lines = Lines::new(writer, timing);
-    let (reports, report_queue) = mpsc::channel::<Message>(REPORT_QUEUE);
-    let mut pickups = Pickups {
-        shared: Arc::new(Shared {
-            connect,
-            turns: Semaphore::new(config.max_pickups.max(1)),
-            queue,
-            reports,
-            config,
-        }),
-        tasks: JoinSet::new(),
-    };
-    // Without `biased`: a peer that floods one branch must not starve the others.
-    let reason = tokio::select! {
-        () = stop.cancelled() => CloseReason::Local,
-        reason = read_lines(reader, timing, Some(UNANNOUNCED_IDLE), |message| pickups.on_message(message)) => reason,
-        reason = lines.run(report_queue, false, |message, out| message.encode(out)) => reason,
-    };
-    debug!(%reason, "listener closed");
-    // The reason first: the accept queue ends when the last pickup is gone, and whoever sees its
-    // end asks why.
-    ending.set(reason.clone());
-    drop(pickups);
-    lines.goodbye(&reason).await;
-}
-
-struct Pickups<C> {
-    shared: Arc<Shared<C>>,
-    tasks: JoinSet<()>,
-}
-
-struct Shared<C> {
-    connect: C,
-    config: ListenerConfig,
-    turns: Semaphore,
-    queue: mpsc::Sender<Stream>,
-    reports: mpsc::Sender<Message>,
-}
-
-impl<C: Connect> Pickups<C> {
-    /// Never waits: the reader must stay free to notice the peer's end.
-    fn on_message(&mut self, message: Message) {
-        let Message::ConnReady { conn_path } = message else {
-            return;
+        let mut out = f.debug_struct("Listener");
+        match &self.inner {
+            Inner::V2(listener) => out.field("v2", listener),
+            Inner::Mux(listener) => out.field("mux", listener),
         };
-        while self.tasks.try_join_next().is_some() {}
-        let refusal = if let Err(error) = check_target(&conn_path) {
-            Some(format!("refusing connPath: {error}"))
-        } else if self.tasks.len()
-            >= self
-                .shared
-                .config
-                .max_pickups
-                .saturating_add(self.shared.config.max_waiting)
-        {
-            Some("too many pickups under way".to_owned())
-        } else {
-            None
-        };
-        match refusal {
-            Some(err) => {
-                warn!(err, "pickup refused");
-                // A peer that floods us gets as many answers as fit.
-                let _ = self.shared.reports.try_send(failure(conn_path, err));
-            }
-            None => drop(
-                self.tasks
-                    .spawn(pick_up(Arc::clone(&self.shared), conn_path)),
-            ),
-        }
+        out.field("version", &self.ledger.version)
+            .field("peer", &self.ledger.peer)
+            .finish()
     }
-}
-
-fn failure(conn_path: String, err: String) -> Message {
-    Message::PickupFailed {
-        conn_path: Some(conn_path),
-        err,
-    }
-}
-
-/// One pickup, from its turn to the accept queue.
-async fn pick_up<C: Connect>(shared: Arc<Shared<C>>, conn_path: String) {
-    let Ok(_turn) = shared.turns.acquire().await else {
-        return;
-    };
-    match fetch(&shared, &conn_path).await {
-        // Fails only when the listener is gone, and the stream is closed with it.
-        Ok(stream) => drop(shared.queue.send(stream).await),
-        Err(err) => {
-            warn!(path = redact(&conn_path), err, "pickup failed");
-            // Fails only when the control connection is gone.
-            let _ = shared.reports.send(failure(conn_path, err)).await;
-        }
-    }
-}
-
-async fn fetch<C: Connect>(shared: &Shared<C>, conn_path: &str) -> Result<Stream, String> {
-    let config = &shared.config;
-    let stream = match timeout(config.connect_timeout, shared.connect.connect()).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(with_causes(&error)),
-        Err(_) => {
-            return Err(format!(
-                "connecting took longer than {:?}",
-                config.connect_timeout
-            ));
-        }
-    };
-    let request = Request::get(conn_path);
-    match upgrade::request(stream, &request, &config.limits).await {
-        Ok((stream, _)) => Ok(stream),
-        Err(error @ UpgradeError::TooManyRedirects) => Err(error.to_string()),
-        Err(error) => Err(format!("switch failed: {}", with_causes(&error))),
-    }
-}
-
-/// The error and its causes in one text: only text crosses the wire.
-fn with_causes(error: &dyn StdError) -> String {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -8,13 +8,13 @@ use std::{
 
 use tracing::debug;
 
+use super::{dialer, session::Session};
 use crate::{
-    Dialer, DialerConfig, Stream,
+    Dialer, DialerConfig, Stream, Version,
     path::{DialerId, Wanted},
-    session::Session,
 };
 
-/// The table of live dialers: a value to be shared between the handler of registrations and the
+/// The table of live dialers of version 2: a value to be shared between the handler of registrations and the
 /// handler of pickups. Clones are handles to the same table.
 #[derive(Clone, Default)]
 pub struct Registry {
@@ -49,11 +49,23 @@ impl Registry {
     /// last clone is dropped. Where the session cannot even start, the dialer returned is closed
     /// already, with [`CloseReason::Setup`](crate::CloseReason::Setup).
     pub fn register(&self, control: Stream, config: DialerConfig) -> Dialer {
-        Dialer::start(control, config, Arc::downgrade(&self.table), |session| {
+        let table = Arc::downgrade(&self.table);
+        Dialer::from_v2(dialer::Dialer::start(control, config, table, |session| {
             self.table
                 .sessions()
                 .insert(session.id, Arc::downgrade(session));
-        })
+        }))
+    }
+
+    /// As [`register`](Self::register), for the version that was agreed on with
+    /// [`negotiate`](crate::negotiate()). Only dialers of version 2 are in the table, since only
+    /// they have pickups.
+    pub fn register_as(&self, version: Version, control: Stream, config: DialerConfig) -> Dialer {
+        match version {
+            Version::V1 => Dialer::v1(control, config.mux),
+            Version::V2 => self.register(control, config),
+            Version::Mux => Dialer::mux(control, config.mux),
+        }
     }
 
     /// Looks up which dialer a request for `path_and_query` wants to serve. Call this before
@@ -76,12 +88,12 @@ impl Registry {
         })
     }
 
-    /// How many dialers are open.
+    /// How many dialers of version 2 are open.
     pub fn len(&self) -> usize {
         self.table.sessions().len()
     }
 
-    /// Whether no dialer is open.
+    /// Whether no dialer of version 2 is open.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

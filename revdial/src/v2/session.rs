@@ -13,14 +13,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use super::{link::plain, registry::Table, spares::Spares};
 use crate::{
     CloseReason, DialError, DialerConfig, Stream,
     control::Message,
-    link::plain,
     path::{DialerId, Wanted},
     reason::Ending,
-    registry::Table,
-    spares::Spares,
 };
 
 pub(crate) type Handover = oneshot::Sender<Result<Stream, DialError>>;
@@ -138,20 +136,20 @@ impl Session {
             let mut state = self.state();
             match dial {
                 Some(dial) => match state.waiting.remove(&dial) {
-                    Some(handover) => Some(handover),
+                    Some(handover) => Some((dial, handover)),
                     None if state.spares.is_ordered(dial) => {
-                        state.spares.arrived(dial, stream, now);
+                        state.spares.arrived(dial, stream.with_number(dial), now);
                         drop(state);
                         self.spares_changed.notify_one();
                         return;
                     }
                     None => None,
                 },
-                None => state.waiting.pop_first().map(|(_, handover)| handover),
+                None => state.waiting.pop_first(),
             }
         };
         match handover {
-            Some(handover) => drop(handover.send(Ok(stream))),
+            Some((dial, handover)) => drop(handover.send(Ok(stream.with_number(dial)))),
             None => {
                 debug!(dialer = ?self.id, dial, "dropped a connection that nobody waits for any more")
             }
