@@ -87,6 +87,7 @@ mod listener;
 pub mod mux;
 mod path;
 mod reason;
+mod register;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod upgrade;
@@ -101,6 +102,7 @@ pub use ledger::{Peer, Stats, StreamInfo};
 pub use listener::{AcceptError, Listener, ListenerConfig};
 pub use path::{InvalidTarget, redact};
 pub use reason::CloseReason;
+pub use register::{RegisterError, register};
 use v2::link;
 pub use v2::{Pickup, PickupError, Registry};
 pub use version::{NegotiateError, OFFER_HEADER, VERSION_HEADER, Version, Versions, negotiate};

@@ -7,9 +7,11 @@
 
 mod connection;
 mod pickup;
+mod registration;
 mod takeover;
 mod watch;
 
 pub use connection::{ServeConfig, ServeError, serve_connection};
 pub use pickup::{answer_pickup, error_response};
+pub use registration::answer_registration;
 pub use takeover::switching_protocols;
