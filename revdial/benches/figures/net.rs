@@ -1,9 +1,14 @@
 //! What carries the bytes: TCP and TLS 1.3, on loopback.
 
-use std::{future::Future, io, net::SocketAddr, sync::Arc};
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use revdial::Io;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
 use tokio_rustls::{
     TlsAcceptor, TlsConnector, client,
     rustls::{
@@ -52,6 +57,63 @@ impl Net for Tcp {
     async fn accept(&self, tcp: TcpStream) -> io::Result<TcpStream> {
         tcp.set_nodelay(true)?;
         Ok(tcp)
+    }
+}
+
+/// Another network with a way of `delay` in between, for each direction.
+#[derive(Clone)]
+pub(crate) struct Distant<N> {
+    net: N,
+    delay: Duration,
+}
+
+impl<N> Distant<N> {
+    pub(crate) fn new(net: N, delay: Duration) -> Self {
+        Self { net, delay }
+    }
+}
+
+impl<N: Net> Net for Distant<N> {
+    type Near = DuplexStream;
+    type Far = N::Far;
+
+    async fn connect(&self, addr: SocketAddr) -> io::Result<DuplexStream> {
+        // The handshake of TCP takes a round trip too.
+        tokio::time::sleep(2 * self.delay).await;
+        let (reader, writer) = tokio::io::split(self.net.connect(addr).await?);
+        let (near, inner) = tokio::io::duplex(64 * 1024);
+        let (from_near, to_near) = tokio::io::split(inner);
+        tokio::spawn(carry(from_near, writer, self.delay));
+        tokio::spawn(carry(reader, to_near, self.delay));
+        Ok(near)
+    }
+
+    async fn accept(&self, tcp: TcpStream) -> io::Result<N::Far> {
+        self.net.accept(tcp).await
+    }
+}
+
+/// Passes bytes on `delay` after they came, and the end too.
+async fn carry<R: Io, W: Io>(mut from: ReadHalf<R>, mut to: WriteHalf<W>, delay: Duration) {
+    let (road, mut arriving) = mpsc::channel::<(Instant, Vec<u8>)>(1024);
+    tokio::spawn(async move {
+        while let Some((due, bytes)) = arriving.recv().await {
+            sleep_until(due).await;
+            if to.write_all(&bytes).await.is_err() || to.flush().await.is_err() {
+                return;
+            }
+        }
+        let _ = to.shutdown().await;
+    });
+    let mut buf = vec![0; 16 * 1024];
+    while let Ok(n @ 1..) = from.read(&mut buf).await {
+        if road
+            .send((Instant::now() + delay, buf[..n].to_vec()))
+            .await
+            .is_err()
+        {
+            return;
+        }
     }
 }
 

@@ -7,9 +7,8 @@ use http::{Request, Response};
 use http_body_util::Full;
 use hyper::{body::Incoming, service::service_fn};
 use revdial::{
-    DialerConfig, Io, Listener, ListenerConfig, Registry, Stream,
+    Dialer, DialerConfig, Io, Listener, ListenerConfig, Registry, Stream, mux,
     server::{ServeConfig, answer_pickup, serve_connection},
-    v1,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -57,15 +56,7 @@ impl<N: Net> Opener for Raw<N> {
     }
 }
 
-impl Opener for revdial::Dialer {
-    type Stream = Stream;
-
-    async fn open(&self) -> Stream {
-        self.dial().await.unwrap()
-    }
-}
-
-impl Opener for v1::Dialer {
+impl Opener for Dialer {
     type Stream = Stream;
 
     async fn open(&self) -> Stream {
@@ -74,7 +65,7 @@ impl Opener for v1::Dialer {
 }
 
 /// Version 2: a server for pickups and a listener behind it.
-pub(crate) async fn v2<N: Net>(net: &N, spares: usize) -> revdial::Dialer {
+pub(crate) async fn v2<N: Net>(net: &N, spares: usize) -> Dialer {
     let registry = Registry::new();
     let (near, far) = pair(net).await;
     let config = DialerConfig {
@@ -107,28 +98,32 @@ pub(crate) async fn v2<N: Net>(net: &N, spares: usize) -> revdial::Dialer {
         let net = net.clone();
         async move { net.connect(addr).await.map(Stream::new) }
     };
-    let mut listener = Listener::new(Stream::new(near), fetch, ListenerConfig::default());
-    tokio::spawn(async move {
-        while let Ok(stream) = listener.accept().await {
-            tokio::spawn(behave(stream));
-        }
-    });
+    serve(Listener::new(
+        Stream::new(near),
+        fetch,
+        ListenerConfig::default(),
+    ));
     dialer
 }
 
 /// Version 1: all streams over one connection.
-pub(crate) async fn v1<N: Net>(net: &N) -> v1::Dialer {
+pub(crate) async fn v1<N: Net>(net: &N) -> Dialer {
     let (near, far) = pair(net).await;
-    let mut listener = v1::Listener::new(Stream::new(near), v1::Config::default());
+    serve(Listener::v1(Stream::new(near), mux::Config::default()));
+    Dialer::v1(Stream::new(far), mux::Config::default())
+}
+
+/// The native mode: streams with credits over one connection.
+pub(crate) async fn mux<N: Net>(net: &N) -> Dialer {
+    let (near, far) = pair(net).await;
+    serve(Listener::mux(Stream::new(near), mux::Config::default()));
+    Dialer::mux(Stream::new(far), mux::Config::default())
+}
+
+fn serve(mut listener: Listener) {
     tokio::spawn(async move {
         while let Ok(stream) = listener.accept().await {
             tokio::spawn(behave(stream));
         }
     });
-    v1::Dialer::new(Stream::new(far), v1::Config::default())
-}
-
-/// The native mode: streams with credits over one connection.
-pub(crate) async fn mux<N: Net>(net: &N) -> v1::Dialer {
-    v1(net).await
 }
