@@ -8,15 +8,18 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::PathBuf;
 
-use cap_fs_ext::{DirExt, MetadataExt};
-use cap_std::fs::{Dir, DirBuilder, File, OpenOptions};
+use cap_fs_ext::DirExt;
+use cap_std::fs::{Dir, DirBuilder, File, Metadata, OpenOptions};
 
-use crate::RelPath;
+use crate::undo::{Journal, id};
+use crate::{Cleanup, Existing, OnFailure, RelPath, UnpackOptions};
 
 /// Why something could not be put in its place.
 pub(crate) enum PlaceError {
     /// What is there already is in the way.
     Blocked(&'static str),
+    /// More directories are implied than there may be entries.
+    Implied,
     Io(&'static str, io::Error),
 }
 
@@ -27,6 +30,11 @@ pub(crate) struct Dest<'a> {
     open: Vec<Level>,
     builder: DirBuilder,
     dirs: u64,
+    /// Directories made that had no entry, and how many there may be.
+    implied: u64,
+    max_implied: u64,
+    existing: Existing,
+    journal: Option<Journal>,
 }
 
 struct Level {
@@ -34,18 +42,28 @@ struct Level {
     dir: Dir,
     /// Whether a link led here, so that the real depth is not known.
     linked: bool,
+    /// Its number in the journal, once something was made in it.
+    node: Option<u32>,
 }
 
 /// A place for an entry: a directory handle and a single name in it.
 pub(crate) struct Place<'a> {
-    pub(crate) dir: &'a Dir,
-    pub(crate) name: &'a OsStr,
-    /// Whether any directory on the way was reached through a link.
-    pub(crate) linked: bool,
+    dir: &'a Dir,
+    name: &'a OsStr,
+    existing: Existing,
+}
+
+/// What became of a hard link.
+pub(crate) enum Linked {
+    Made,
+    /// The name was one of the file's already.
+    Already,
+    /// The target is not, or no longer, a regular file.
+    NotAFile,
 }
 
 impl<'a> Dest<'a> {
-    pub(crate) fn new(root: &'a Dir) -> Self {
+    pub(crate) fn new(root: &'a Dir, options: &UnpackOptions) -> Self {
         #[cfg_attr(not(unix), allow(unused_mut))]
         let mut builder = DirBuilder::new();
         #[cfg(unix)]
@@ -58,7 +76,22 @@ impl<'a> Dest<'a> {
             open: Vec::new(),
             builder,
             dirs: 0,
+            implied: 0,
+            max_implied: u64::MAX,
+            existing: options.existing,
+            journal: (options.on_failure == OnFailure::Remove).then(Journal::default),
         }
+    }
+
+    /// How many directories may have been made in all without an entry of their own.
+    pub(crate) fn allow_implied(&mut self, max: u64) {
+        self.max_implied = max;
+    }
+
+    /// Removes what was made, if that was asked for.
+    pub(crate) fn undo(&mut self) -> Option<Cleanup> {
+        self.open.clear();
+        Some(self.journal.take()?.undo(self.root))
     }
 
     /// Directories made so far.
@@ -75,7 +108,7 @@ impl<'a> Dest<'a> {
         match self.here().create_dir_with(name, &self.builder) {
             Ok(()) => {
                 self.dirs += 1;
-                Ok(())
+                self.record(path)
             }
             // Whether what is there can serve is found out by opening it.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.enter(path.parts()),
@@ -83,18 +116,69 @@ impl<'a> Dest<'a> {
         }
     }
 
-    /// Opens, and where missing makes, the directory an entry goes to. `path` is not the root.
-    pub(crate) fn place<'p>(&'p mut self, path: &'p RelPath) -> Result<Place<'p>, PlaceError> {
-        let Some((name, parents)) = path.split_last() else {
-            return Err(PlaceError::Blocked("the directory itself"));
-        };
-        self.enter(parents)?;
-        let linked = self.open.iter().any(|level| level.linked);
-        Ok(Place {
+    /// Opens, and where missing makes, the directory an entry goes to.
+    pub(crate) fn reach(&mut self, path: &RelPath) -> Result<(), PlaceError> {
+        match path.split_last() {
+            Some((_, parents)) => self.enter(parents),
+            None => Err(PlaceError::Blocked("the directory itself")),
+        }
+    }
+
+    /// The place of an entry whose directory was [reached](Self::reach) last.
+    pub(crate) fn place<'p>(&'p self, path: &'p RelPath) -> Place<'p> {
+        Place {
             dir: self.here(),
-            name,
-            linked,
-        })
+            // A root was not reached.
+            name: path.split_last().map_or_else(Default::default, |(name, _)| name),
+            existing: self.existing,
+        }
+    }
+
+    /// Whether any directory on the way to the place was reached through a link.
+    pub(crate) fn is_linked(&self) -> bool {
+        self.open.iter().any(|level| level.linked)
+    }
+
+    /// Notes what was made at the place reached last, so that it can be removed.
+    pub(crate) fn record(&mut self, path: &RelPath) -> Result<(), PlaceError> {
+        let (Some(_), Some((name, _))) = (&self.journal, path.split_last()) else {
+            return Ok(());
+        };
+        // Gone already, or another's: nothing to remove later.
+        match self.here().symlink_metadata(name) {
+            Ok(metadata) => self.note(name, &metadata),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// As [`record`](Self::record), for a file that is open.
+    pub(crate) fn record_file(&mut self, path: &RelPath, file: &File) -> Result<(), PlaceError> {
+        let (Some(_), Some((name, _))) = (&self.journal, path.split_last()) else {
+            return Ok(());
+        };
+        match file.metadata() {
+            Ok(metadata) => self.note(name, &metadata),
+            Err(error) => Err(PlaceError::Io("cannot look at", error)),
+        }
+    }
+
+    fn note(&mut self, name: &OsStr, metadata: &Metadata) -> Result<(), PlaceError> {
+        let Some(journal) = &mut self.journal else {
+            return Ok(());
+        };
+        let mut parent = None;
+        for level in &mut self.open {
+            let node = *level
+                .node
+                .get_or_insert_with(|| journal.node(parent, &level.name));
+            parent = Some(node);
+        }
+        // Names that wind through links imply directories without end, none of which has to be made.
+        if journal.nodes() > self.max_implied.saturating_add(NODES) {
+            return Err(PlaceError::Implied);
+        }
+        journal.made(parent, name, metadata);
+        Ok(())
     }
 
     /// Opens the place of an existing entry, without links on the way and without making anything.
@@ -141,13 +225,25 @@ impl<'a> Dest<'a> {
                         name: name.clone(),
                         dir,
                         linked: false,
+                        node: None,
                     });
                 }
                 Err(error) => error,
             };
             if error.kind() == io::ErrorKind::NotFound {
+                if self.implied >= self.max_implied {
+                    return Err(PlaceError::Implied);
+                }
                 match self.here().create_dir_with(name, &self.builder) {
-                    Ok(()) => self.dirs += 1,
+                    Ok(()) => {
+                        self.dirs += 1;
+                        self.implied += 1;
+                        if self.journal.is_some()
+                            && let Ok(metadata) = self.here().symlink_metadata(name)
+                        {
+                            self.note(name, &metadata)?;
+                        }
+                    }
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                     Err(error) => return Err(PlaceError::Io("cannot make directory for", error)),
                 }
@@ -167,6 +263,7 @@ impl<'a> Dest<'a> {
                         name: name.clone(),
                         dir,
                         linked: true,
+                        node: None,
                     }),
                     Err(error) if is_dead_end(&error) => Err(PlaceError::Blocked(
                         "a link that leads to no directory inside",
@@ -214,26 +311,25 @@ impl Place<'_> {
         })
     }
 
-    /// Makes the name another one of the file `from`, in place of what has it. `Ok(false)` if `from`
-    /// is not a regular file.
+    /// Makes the name another one of the file `from`, in place of what has it.
     pub(crate) fn create_hard_link(
         &self,
         from: &Dir,
         from_name: &OsStr,
-    ) -> Result<bool, PlaceError> {
+    ) -> Result<Linked, PlaceError> {
         let failed = |error| PlaceError::Io("cannot link to the target of", error);
         let source = from.symlink_metadata(from_name).map_err(failed)?;
         if !source.is_file() {
-            return Ok(false);
+            return Ok(Linked::NotAFile);
         }
-        let id = |m: &cap_std::fs::Metadata| (MetadataExt::dev(m), MetadataExt::ino(m));
-        if self
-            .dir
-            .symlink_metadata(self.name)
-            .is_ok_and(|there| id(&there) == id(&source))
+        if self.existing == Existing::Replace
+            && self
+                .dir
+                .symlink_metadata(self.name)
+                .is_ok_and(|there| id(&there) == id(&source))
         {
             // The same file already; replacing it would remove the last name of it.
-            return Ok(true);
+            return Ok(Linked::Already);
         }
         self.anew("cannot create link", || {
             from.hard_link(from_name, self.dir, self.name)
@@ -242,9 +338,9 @@ impl Place<'_> {
         let made = self.dir.symlink_metadata(self.name).map_err(failed)?;
         if !made.is_file() {
             self.discard();
-            return Ok(false);
+            return Ok(Linked::NotAFile);
         }
-        Ok(true)
+        Ok(Linked::Made)
     }
 
     /// Removes what this place got, after a failure.
@@ -263,6 +359,11 @@ impl Place<'_> {
                 Ok(made) => return Ok(made),
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                     return Err(PlaceError::Io(action, error));
+                }
+                Err(_) if self.existing == Existing::Refuse => {
+                    return Err(PlaceError::Blocked(
+                        "something of its name that is to be kept",
+                    ));
                 }
                 Err(_) => {}
             }
@@ -292,6 +393,9 @@ fn is_dead_end(error: &io::Error) -> bool {
     matches!(error.kind(), NotFound | NotADirectory | PermissionDenied)
         || error.to_string().contains(TOO_MANY_LINKS)
 }
+
+/// Directories a journal may know beyond the entries there may be.
+const NODES: u64 = 4096;
 
 /// Tries against somebody who changes the tree at the same time.
 const ROUNDS: usize = 16;

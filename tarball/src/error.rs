@@ -7,29 +7,77 @@ use std::io;
 use crate::gotext;
 use crate::{NameError, Unpacked};
 
-/// Unpacking stopped; what was written before stays.
+/// Unpacking stopped.
 ///
-/// [`kind`](Self::kind) says why, [`progress`](Self::progress) how far it came.
+/// [`kind`](Self::kind) says why, [`progress`](Self::progress) and [`last_entry`](Self::last_entry) how
+/// far it came, [`cleanup`](Self::cleanup) what became of it.
 #[derive(Debug)]
 pub struct UnpackError {
-    inner: Box<(UnpackErrorKind, Unpacked)>,
+    inner: Box<Stopped>,
+}
+
+#[derive(Debug)]
+struct Stopped {
+    kind: UnpackErrorKind,
+    progress: Unpacked,
+    last: Option<Vec<u8>>,
+    cleanup: Option<Cleanup>,
+}
+
+/// What became of the things a failed unpacking had made, under [`OnFailure::Remove`](crate::OnFailure).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Cleanup {
+    /// Files, links and directories that were removed.
+    pub removed: u64,
+    /// Those that could not be found again or not removed. Directories into which somebody else put
+    /// something are among them, and what lies behind a link that has changed since.
+    pub left: u64,
 }
 
 impl UnpackError {
     pub(crate) fn new(kind: UnpackErrorKind, progress: Unpacked) -> Self {
+        let (last, cleanup) = (None, None);
         Self {
-            inner: Box::new((kind, progress)),
+            inner: Box::new(Stopped {
+                kind,
+                progress,
+                last,
+                cleanup,
+            }),
         }
+    }
+
+    pub(crate) fn at(mut self, last: Option<Vec<u8>>) -> Self {
+        self.inner.last = last;
+        self
+    }
+
+    pub(crate) fn cleaned(mut self, cleanup: Option<Cleanup>) -> Self {
+        self.inner.cleanup = cleanup;
+        self
     }
 
     /// Why unpacking stopped.
     pub fn kind(&self) -> &UnpackErrorKind {
-        &self.inner.0
+        &self.inner.kind
     }
 
-    /// What had been written by then. A file that was cut short is removed and not counted.
+    /// What had been written by then, and stays if it was not [cleaned up](Self::cleanup). A file that
+    /// was cut short is removed and not counted.
     pub fn progress(&self) -> &Unpacked {
-        &self.inner.1
+        &self.inner.progress
+    }
+
+    /// The name of the last entry that was begun, as it stands in the archive, cut to 4,096 bytes;
+    /// `None` if there was none.
+    pub fn last_entry(&self) -> Option<&[u8]> {
+        self.inner.last.as_deref()
+    }
+
+    /// What was removed again; `None` under [`OnFailure::Keep`](crate::OnFailure::Keep).
+    pub fn cleanup(&self) -> Option<Cleanup> {
+        self.inner.cleanup
     }
 
     /// Whether the archive (or whoever sent it) is to blame, so that trying again with the same
@@ -169,6 +217,10 @@ pub enum Limit {
     Ratio,
     /// An extended header of more than 1 MiB, which no real archive has.
     ExtendedHeader,
+    /// [`Limits::max_time`](crate::Limits::max_time), in milliseconds.
+    Time,
+    /// [`Limits::max_idle`](crate::Limits::max_idle), in milliseconds.
+    Idle,
 }
 
 /// The unit, fit for `the limit of 5 …`.
@@ -183,6 +235,8 @@ impl fmt::Display for Limit {
             Self::Component => "bytes in one component of a name",
             Self::Ratio => "unpacked bytes for each compressed one",
             Self::ExtendedHeader => "bytes in an extended header",
+            Self::Time => "milliseconds of unpacking",
+            Self::Idle => "milliseconds of waiting for input",
         })
     }
 }

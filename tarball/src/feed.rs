@@ -1,6 +1,8 @@
-//! The stream below the archive: plain or gzip, counted, bounded, buffered.
+//! The stream below the archive: plain or gzip, counted, and watched by the clock.
 
+use std::fmt;
 use std::io::{self, BufReader, Read};
+use std::time::{Duration, Instant};
 
 use flate2::bufread::MultiGzDecoder;
 
@@ -8,55 +10,135 @@ use crate::{GzipFault, Limit, Limits, TarFault, UnpackErrorKind};
 
 /// Where unpacked bytes come from.
 pub(crate) trait Feed {
-    /// Reads some bytes; 0 only at the end of the stream.
-    fn read(&mut self, buf: &mut [u8]) -> Result<usize, TarFault>;
-    /// Compressed bytes taken so far, where there is such a thing.
+    /// Puts some bytes at the start of `buf`, or another buffer in its place; how many, 0 only at the
+    /// end of the stream. The buffer is never empty before and after.
+    fn fill(&mut self, buf: &mut Vec<u8>) -> Result<usize, UnpackErrorKind>;
+    /// Compressed bytes that went into what was filled so far, where there is such a thing.
     fn compressed(&self) -> Option<u64>;
 }
+
+/// When unpacking has to be over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    start: Instant,
+    max_time: Duration,
+    max_idle: Duration,
+}
+
+/// A limit of time that was met while a reader was waited for, on its way through [`io::Error`].
+#[derive(Debug)]
+pub(crate) struct Overdue(pub(crate) Limit, pub(crate) Duration);
+
+impl Clock {
+    pub(crate) fn start(limits: &Limits) -> Self {
+        Self {
+            start: Instant::now(),
+            max_time: limits.max_time,
+            max_idle: limits.max_idle,
+        }
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    pub(crate) fn check(&self) -> Result<(), UnpackErrorKind> {
+        if self.start.elapsed() > self.max_time {
+            return Err(Overdue(Limit::Time, self.max_time).kind());
+        }
+        Ok(())
+    }
+
+    /// What waiting since `begun` has exceeded.
+    fn waited(&self, begun: Instant) -> Option<Overdue> {
+        let now = Instant::now();
+        if now.duration_since(begun) > self.max_idle {
+            Some(Overdue(Limit::Idle, self.max_idle))
+        } else if now.duration_since(self.start) > self.max_time {
+            Some(Overdue(Limit::Time, self.max_time))
+        } else {
+            None
+        }
+    }
+}
+
+impl Overdue {
+    fn kind(&self) -> UnpackErrorKind {
+        let millis = u64::try_from(self.1.as_millis()).unwrap_or(u64::MAX);
+        UnpackErrorKind::limit(self.0, millis, None)
+    }
+}
+
+impl fmt::Display for Overdue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("out of time")
+    }
+}
+
+impl std::error::Error for Overdue {}
 
 /// Counts what is taken and remembers whether the reader itself failed, which the decompressor
 /// would otherwise blur with its own errors.
 struct Source<R> {
     reader: R,
+    clock: Clock,
     taken: u64,
     failed: bool,
 }
 
+impl<R: Read> Source<R> {
+    fn new(reader: R, clock: Clock) -> Self {
+        Self {
+            reader,
+            clock,
+            taken: 0,
+            failed: false,
+        }
+    }
+}
+
 impl<R: Read> Read for Source<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        loop {
+        let begun = Instant::now();
+        let result = loop {
             match self.reader.read(buf) {
-                Ok(n) => {
-                    // A reader that claims more than it was given room for must not panic us later.
-                    let n = n.min(buf.len());
-                    self.taken += n as u64;
-                    return Ok(n);
-                }
+                // A reader that claims more than it was given room for must not panic us later.
+                Ok(n) => break Ok(n.min(buf.len())),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    self.failed = true;
-                    return Err(error);
-                }
+                Err(error) => break Err(error),
             }
+        };
+        let result = match self.clock.waited(begun) {
+            Some(overdue) => Err(io::Error::new(io::ErrorKind::TimedOut, overdue)),
+            None => result,
+        };
+        match &result {
+            Ok(n) => self.taken += *n as u64,
+            Err(_) => self.failed = true,
         }
+        result
+    }
+}
+
+/// A failure of the caller's reader, or of its patience.
+fn unread(error: io::Error) -> UnpackErrorKind {
+    match error.downcast::<Overdue>() {
+        Ok(overdue) => overdue.kind(),
+        Err(error) => TarFault::Read(error).into(),
     }
 }
 
 pub(crate) struct Plain<R>(Source<R>);
 
 impl<R: Read> Plain<R> {
-    pub(crate) fn new(reader: R) -> Self {
-        Self(Source {
-            reader,
-            taken: 0,
-            failed: false,
-        })
+    pub(crate) fn new(reader: R, clock: Clock) -> Self {
+        Self(Source::new(reader, clock))
     }
 }
 
 impl<R: Read> Feed for Plain<R> {
-    fn read(&mut self, buf: &mut [u8]) -> Result<usize, TarFault> {
-        self.0.read(buf).map_err(TarFault::Read)
+    fn fill(&mut self, buf: &mut Vec<u8>) -> Result<usize, UnpackErrorKind> {
+        self.0.read(buf).map_err(unread)
     }
 
     fn compressed(&self) -> Option<u64> {
@@ -68,12 +150,8 @@ pub(crate) struct Gzip<R>(MultiGzDecoder<BufReader<Source<R>>>);
 
 impl<R: Read> Gzip<R> {
     /// Reads the first member's header.
-    pub(crate) fn new(reader: R) -> Result<Self, UnpackErrorKind> {
-        let source = Source {
-            reader,
-            taken: 0,
-            failed: false,
-        };
+    pub(crate) fn new(reader: R, clock: Clock) -> Result<Self, UnpackErrorKind> {
+        let source = Source::new(reader, clock);
         let mut gzip = Self(MultiGzDecoder::new(BufReader::with_capacity(
             COMPRESSED, source,
         )));
@@ -81,12 +159,16 @@ impl<R: Read> Gzip<R> {
             return Ok(gzip);
         }
         // The decoder keeps the error of its first look for the first read.
-        Err(match gzip.read(&mut [0]) {
-            Err(TarFault::Gzip(_)) if gzip.source().taken == 0 => UnpackErrorKind::NotGzip {
+        Err(match gzip.fill(&mut vec![0]) {
+            Err(UnpackErrorKind::Tar {
+                source: TarFault::Gzip(_),
+            }) if gzip.source().taken == 0 => UnpackErrorKind::NotGzip {
                 source: GzipFault::Empty,
             },
-            Err(TarFault::Gzip(source)) => UnpackErrorKind::NotGzip { source },
-            Err(source) => UnpackErrorKind::Tar { source },
+            Err(UnpackErrorKind::Tar {
+                source: TarFault::Gzip(source),
+            }) => UnpackErrorKind::NotGzip { source },
+            Err(kind) => kind,
             Ok(_) => UnpackErrorKind::NotGzip {
                 source: GzipFault::Header,
             },
@@ -99,10 +181,10 @@ impl<R: Read> Gzip<R> {
 }
 
 impl<R: Read> Feed for Gzip<R> {
-    fn read(&mut self, buf: &mut [u8]) -> Result<usize, TarFault> {
+    fn fill(&mut self, buf: &mut Vec<u8>) -> Result<usize, UnpackErrorKind> {
         self.0.read(buf).map_err(|error| {
             if self.source().failed {
-                return TarFault::Read(error);
+                return unread(error);
             }
             // The decoder's kinds do not tell these apart; a test pins the texts.
             let text = error.to_string();
@@ -115,6 +197,7 @@ impl<R: Read> Feed for Gzip<R> {
             } else {
                 GzipFault::Corrupt
             })
+            .into()
         })
     }
 
@@ -123,89 +206,5 @@ impl<R: Read> Feed for Gzip<R> {
     }
 }
 
-/// A buffered, bounded view on a [`Feed`].
-pub(crate) struct Buffered<F> {
-    feed: F,
-    buf: Box<[u8]>,
-    pos: usize,
-    len: usize,
-    total: u64,
-    limits: Limits,
-}
-
-impl<F: Feed> Buffered<F> {
-    pub(crate) fn new(feed: F, limits: Limits) -> Self {
-        Self {
-            feed,
-            buf: vec![0; UNPACKED].into_boxed_slice(),
-            pos: 0,
-            len: 0,
-            total: 0,
-            limits,
-        }
-    }
-
-    /// Bytes that are there, after reading more if there were none; empty only at the end.
-    pub(crate) fn fill(&mut self) -> Result<&[u8], UnpackErrorKind> {
-        if self.pos == self.len {
-            self.pos = 0;
-            self.len = 0;
-            self.len = self.feed.read(&mut self.buf)?;
-            self.total = self.total.saturating_add(self.len as u64);
-            self.check()?;
-        }
-        Ok(&self.buf[self.pos..self.len])
-    }
-
-    pub(crate) fn consume(&mut self, n: usize) {
-        self.pos = (self.pos + n).min(self.len);
-    }
-
-    /// Bytes that may still be taken before the limit on all bytes is reached.
-    pub(crate) fn allowance(&self) -> u64 {
-        let taken = self.total - (self.len - self.pos) as u64;
-        self.limits.max_bytes.saturating_sub(taken)
-    }
-
-    /// Fills `block`; returns how much of it there was.
-    pub(crate) fn block(&mut self, block: &mut [u8]) -> Result<usize, UnpackErrorKind> {
-        let mut have = 0;
-        while have < block.len() {
-            let bytes = self.fill()?;
-            if bytes.is_empty() {
-                break;
-            }
-            let n = bytes.len().min(block.len() - have);
-            block[have..have + n].copy_from_slice(&bytes[..n]);
-            self.consume(n);
-            have += n;
-        }
-        Ok(have)
-    }
-
-    fn check(&self) -> Result<(), UnpackErrorKind> {
-        let Limits {
-            max_bytes,
-            max_ratio,
-            ratio_from,
-            ..
-        } = self.limits;
-        if self.total > max_bytes {
-            return Err(UnpackErrorKind::limit(Limit::Bytes, max_bytes, None));
-        }
-        if self.total > ratio_from
-            && self
-                .feed
-                .compressed()
-                .is_some_and(|c| self.total > c.saturating_mul(max_ratio))
-        {
-            return Err(UnpackErrorKind::limit(Limit::Ratio, max_ratio, None));
-        }
-        Ok(())
-    }
-}
-
 /// Read-ahead on the compressed side.
 const COMPRESSED: usize = 64 << 10;
-/// Read-ahead on the unpacked side: most files of a source tree are written from it in one call.
-const UNPACKED: usize = 256 << 10;

@@ -47,6 +47,7 @@
 //!
 //! None.
 
+mod buffered;
 mod dest;
 mod encode;
 mod error;
@@ -60,12 +61,14 @@ mod options;
 mod pack;
 mod packed;
 mod pax;
+mod pipe;
+mod undo;
 mod unpack;
 
-pub use error::{GzipFault, HeaderFault, Limit, TarFault, UnpackError, UnpackErrorKind};
+pub use error::{Cleanup, GzipFault, HeaderFault, Limit, TarFault, UnpackError, UnpackErrorKind};
 pub use file_list::{Content, FileList, FileListError, TarStream};
 pub use name::{NameError, RelPath, validate_name, validate_portable_name};
-pub use options::{Limits, Links, UnpackOptions, Unpacked};
+pub use options::{Existing, Limits, Links, OnFailure, UnpackOptions, Unpacked};
 pub use pack::{Tree, pack, pack_gz};
 pub use packed::{Metadata, PackError, PackOptions, Packed, Skipped, SkippedKind};
 pub use unpack::{unpack, unpack_gz};

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::feed::{Buffered, Feed};
+use crate::buffered::Buffered;
+use crate::feed::{Clock, Feed};
 use crate::header::{self, BLOCK, Block, until_nul};
 use crate::pax::{decimal, plain, record, seconds};
 use crate::{HeaderFault, Limit, Limits, TarFault, UnpackErrorKind, gotext};
@@ -50,14 +51,19 @@ struct Extended {
 }
 
 impl<F: Feed> Members<F> {
-    pub(crate) fn new(feed: F, limits: Limits) -> Self {
+    pub(crate) fn new(feed: F, limits: Limits, clock: Clock) -> Self {
         Self {
-            stream: Buffered::new(feed, limits),
+            stream: Buffered::new(feed, limits, clock),
             limits,
             entries: 0,
             content: 0,
             padding: 0,
         }
+    }
+
+    /// Entries so far.
+    pub(crate) fn entries(&self) -> u64 {
+        self.entries
     }
 
     /// The next member; `None` at the archive's end mark, after the stream was read to its end.

@@ -2,17 +2,17 @@
 
 use std::fs::FileTimes;
 use std::io::{self, Read, Write};
-use std::time::Instant;
 
 use cap_std::fs::Dir;
 
-use crate::dest::{Dest, PlaceError};
-use crate::feed::{Feed, Gzip, Plain};
+use crate::dest::{Dest, Linked, PlaceError};
+use crate::feed::{Clock, Feed, Gzip, Plain};
 use crate::member::{Member, MemberKind, Members};
 use crate::name::os_string;
+use crate::pipe::{self, piped};
 use crate::{
-    Links, NameError, RelPath, UnpackError, UnpackErrorKind, UnpackOptions, Unpacked, gotext,
-    validate_name,
+    Limit, Links, NameError, OnFailure, RelPath, UnpackError, UnpackErrorKind, UnpackOptions,
+    Unpacked, gotext, validate_name,
 };
 
 /// Unpacks a plain tar stream beneath `into`, and reads it to its end.
@@ -26,19 +26,27 @@ use crate::{
 /// or sticky bits; directories get 0755 less the umask. Owners are not restored. Modification times
 /// of files are, but never beyond [`UnpackOptions::now`].
 ///
-/// This blocks. To stop it early, let the reader fail.
+/// This blocks, and uses one more thread: one reads, one writes files. To stop it early, let the
+/// reader fail.
 ///
 /// # Errors
 ///
 /// [`UnpackError`], which says whose fault it is and how far it came. Entries before the failing one
-/// stay; a file that was being written is removed.
+/// stay, or go, by [`UnpackOptions::on_failure`]; a file that was being written is removed in any case.
 pub fn unpack(
     reader: impl Read,
     into: &Dir,
     options: &UnpackOptions,
 ) -> Result<Unpacked, UnpackError> {
-    let start = Instant::now();
-    run(Plain::new(reader), into, options, start)
+    let clock = Clock::start(&options.limits);
+    piped(
+        Plain::new(reader, clock),
+        &Order {
+            into,
+            options,
+            clock,
+        },
+    )
 }
 
 /// As [`unpack`], for a tar stream compressed with gzip, of one or more members.
@@ -53,38 +61,56 @@ pub fn unpack_gz(
     into: &Dir,
     options: &UnpackOptions,
 ) -> Result<Unpacked, UnpackError> {
-    let start = Instant::now();
-    match Gzip::new(reader) {
-        Ok(feed) => run(feed, into, options, start),
+    let clock = Clock::start(&options.limits);
+    match Gzip::new(reader, clock) {
+        Ok(feed) => piped(
+            feed,
+            &Order {
+                into,
+                options,
+                clock,
+            },
+        ),
         Err(kind) => {
             let progress = Unpacked {
-                elapsed: start.elapsed(),
+                elapsed: clock.elapsed(),
                 ..Unpacked::default()
             };
-            Err(UnpackError::new(kind, progress))
+            let cleanup = (options.on_failure == OnFailure::Remove).then(Default::default);
+            Err(UnpackError::new(kind, progress).cleaned(cleanup))
         }
     }
 }
 
-fn run(
-    feed: impl Feed,
-    into: &Dir,
-    options: &UnpackOptions,
-    start: Instant,
-) -> Result<Unpacked, UnpackError> {
-    let mut job = Job {
-        members: Members::new(feed, options.limits),
-        dest: Dest::new(into),
-        options,
-        done: Unpacked::default(),
-    };
-    let result = job.all();
-    let mut done = job.done;
-    done.dirs = job.dest.dirs();
-    done.elapsed = start.elapsed();
-    match result {
-        Ok(()) => Ok(done),
-        Err(kind) => Err(UnpackError::new(kind, done)),
+/// What is to be done with a stream.
+struct Order<'a> {
+    into: &'a Dir,
+    options: &'a UnpackOptions,
+    clock: Clock,
+}
+
+impl pipe::Work for Order<'_> {
+    type Done = Result<Unpacked, UnpackError>;
+
+    fn run(&self, feed: impl Feed) -> Self::Done {
+        let mut job = Job {
+            members: Members::new(feed, self.options.limits, self.clock),
+            dest: Dest::new(self.into, self.options),
+            options: self.options,
+            clock: self.clock,
+            done: Unpacked::default(),
+            last: None,
+        };
+        let result = job.all();
+        let mut done = job.done;
+        done.entries = job.members.entries();
+        done.dirs = job.dest.dirs();
+        let result = result.map_err(|kind| (kind, job.dest.undo()));
+        done.elapsed = self.clock.elapsed();
+        match result {
+            Ok(()) => Ok(done),
+            Err((kind, cleanup)) => Err(UnpackError::new(kind, done).at(job.last).cleaned(cleanup)),
+        }
     }
 }
 
@@ -92,46 +118,73 @@ struct Job<'a, F> {
     members: Members<F>,
     dest: Dest<'a>,
     options: &'a UnpackOptions,
+    clock: Clock,
     done: Unpacked,
+    /// The entry that failed.
+    last: Option<Vec<u8>>,
 }
 
 impl<F: Feed> Job<'_, F> {
     fn all(&mut self) -> Result<(), UnpackErrorKind> {
-        while let Some(member) = self.members.next()? {
-            let path = validate_name(&member.name).map_err(|reason| invalid(&member, reason))?;
-            match member.kind {
-                MemberKind::Dir => {
-                    self.dest
-                        .make_dir(&path)
-                        .map_err(|e| misplaced(&member, e))?;
-                    continue;
-                }
-                _ if path.is_root() || member.name.ends_with(b"/") => {
-                    return Err(invalid(&member, NameError::Directory));
-                }
-                MemberKind::File => {
-                    self.file(&member, &path)?;
-                    continue;
-                }
-                MemberKind::Symlink | MemberKind::HardLink => {}
+        let mut last = None;
+        let result = loop {
+            let member = match self.members.next() {
+                Ok(Some(member)) => member,
+                Ok(None) => return Ok(()),
+                Err(kind) => break Err(kind),
+            };
+            let result = self.member(&member);
+            last = Some(member.name);
+            if result.is_err() {
+                break result;
             }
-            match self.options.links {
-                Links::Refuse => return Err(unsupported(member)),
-                Links::Ignore => self.done.skipped += 1,
-                Links::Inside if member.kind == MemberKind::Symlink => {
-                    self.symlink(&member, &path)?
-                }
-                Links::Inside => self.hard_link(&member, &path)?,
+        };
+        self.last = last.map(|mut name| {
+            name.truncate(MAX_LAST);
+            name
+        });
+        result
+    }
+
+    fn member(&mut self, member: &Member) -> Result<(), UnpackErrorKind> {
+        self.clock.check()?;
+        let path = validate_name(&member.name).map_err(|reason| invalid(member, reason))?;
+        // What names imply counts as if it had entries of its own.
+        let max = self.options.limits.max_entries;
+        self.dest
+            .allow_implied(max.saturating_sub(self.members.entries()));
+        match member.kind {
+            MemberKind::Dir => {
+                return self
+                    .dest
+                    .make_dir(&path)
+                    .map_err(|e| self.misplaced(member, e));
             }
+            _ if path.is_root() || member.name.ends_with(b"/") => {
+                return Err(invalid(member, NameError::Directory));
+            }
+            MemberKind::File => return self.file(member, &path),
+            MemberKind::Symlink | MemberKind::HardLink => {}
+        }
+        match self.options.links {
+            Links::Refuse => return Err(unsupported(member)),
+            Links::Ignore => self.done.skipped += 1,
+            Links::Inside if member.kind == MemberKind::Symlink => self.symlink(member, &path)?,
+            Links::Inside => self.hard_link(member, &path)?,
         }
         Ok(())
     }
 
     fn file(&mut self, member: &Member, path: &RelPath) -> Result<(), UnpackErrorKind> {
-        let place = self.dest.place(path).map_err(|e| misplaced(member, e))?;
-        let file = place
+        self.reach(member, path)?;
+        let file = self
+            .dest
+            .place(path)
             .create_file(member.mode)
-            .map_err(|e| misplaced(member, e))?;
+            .map_err(|e| self.misplaced(member, e))?;
+        self.dest
+            .record_file(path, &file)
+            .map_err(|e| self.misplaced(member, e))?;
         // The handle alone is used from here on: nobody can slip another file under it.
         let mut file = file.into_std();
         let mut written = 0;
@@ -150,7 +203,7 @@ impl<F: Feed> Job<'_, F> {
         };
         if let Err(kind) = copied {
             drop(file);
-            place.discard();
+            self.dest.place(path).discard();
             return Err(kind);
         }
         debug_assert_eq!(written, member.size);
@@ -175,13 +228,15 @@ impl<F: Feed> Job<'_, F> {
         }
         let target =
             os_string(&member.link).ok_or_else(|| refused("has a target that is not utf-8"))?;
-        let place = self.dest.place(path).map_err(|e| misplaced(member, e))?;
-        if place.linked {
+        self.reach(member, path)?;
+        if self.dest.is_linked() {
             return Err(refused("lies behind another link"));
         }
-        place
+        self.dest
+            .place(path)
             .create_symlink(&target)
-            .map_err(|e| misplaced(member, e))?;
+            .and_then(|()| self.dest.record(path))
+            .map_err(|e| self.misplaced(member, e))?;
         self.done.links += 1;
         Ok(())
     }
@@ -203,18 +258,44 @@ impl<F: Feed> Job<'_, F> {
             Ok(_) => return Err(refused("is no regular file")),
             Err(_) => return Err(refused("does not exist")),
         }
-        let place = self.dest.place(path).map_err(|e| misplaced(member, e))?;
-        if place.linked {
+        self.reach(member, path)?;
+        if self.dest.is_linked() {
             return Err(refused("is to be linked behind another link"));
         }
-        if !place
+        let linked = self
+            .dest
+            .place(path)
             .create_hard_link(&from, &from_name)
-            .map_err(|e| misplaced(member, e))?
-        {
-            return Err(refused("is no regular file"));
+            .map_err(|e| self.misplaced(member, e))?;
+        match linked {
+            Linked::Made => self
+                .dest
+                .record(path)
+                .map_err(|e| self.misplaced(member, e))?,
+            Linked::Already => {}
+            Linked::NotAFile => return Err(refused("is no regular file")),
         }
         self.done.links += 1;
         Ok(())
+    }
+
+    /// Opens, and where missing makes, the directory an entry goes to.
+    fn reach(&mut self, member: &Member, path: &RelPath) -> Result<(), UnpackErrorKind> {
+        self.dest.reach(path).map_err(|e| self.misplaced(member, e))
+    }
+
+    fn misplaced(&self, member: &Member, error: PlaceError) -> UnpackErrorKind {
+        match error {
+            PlaceError::Blocked(obstacle) => UnpackErrorKind::Blocked {
+                name: member.name.clone(),
+                obstacle,
+            },
+            PlaceError::Implied => {
+                let max = self.options.limits.max_entries;
+                UnpackErrorKind::limit(Limit::Entries, max, Some(&member.name))
+            }
+            PlaceError::Io(action, source) => UnpackErrorKind::io(action, &member.name, source),
+        }
     }
 }
 
@@ -252,11 +333,10 @@ fn invalid(member: &Member, reason: NameError) -> UnpackErrorKind {
     }
 }
 
-fn unsupported(member: Member) -> UnpackErrorKind {
-    let mode = gotext::mode_string(member.typeflag, member.mode);
+fn unsupported(member: &Member) -> UnpackErrorKind {
     UnpackErrorKind::UnsupportedType {
-        name: member.name,
-        mode,
+        name: member.name.clone(),
+        mode: gotext::mode_string(member.typeflag, member.mode),
         typeflag: member.typeflag,
     }
 }
@@ -269,12 +349,5 @@ fn link_error(member: &Member, reason: &'static str) -> UnpackErrorKind {
     }
 }
 
-fn misplaced(member: &Member, error: PlaceError) -> UnpackErrorKind {
-    match error {
-        PlaceError::Blocked(obstacle) => UnpackErrorKind::Blocked {
-            name: member.name.clone(),
-            obstacle,
-        },
-        PlaceError::Io(action, source) => UnpackErrorKind::io(action, &member.name, source),
-    }
-}
+/// What is kept of a name for a report.
+const MAX_LAST: usize = 4096;
