@@ -1,0 +1,12 @@
+//! A project's whole history, as the Go project's maintner keeps it.
+//!
+//! Everything that happens to a project on GitHub, on Gerrit and in git becomes a *mutation*, and
+//! all mutations stand in one append-only log. So far this crate has the log's framing:
+//!
+//! * [`reclog`]: records in a file, read without copying, appended without losing any.
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+pub mod reclog;
