@@ -186,8 +186,18 @@ impl Dialer {
 
     /// Opens no more streams. Waiting dials fail; streams opened earlier live on.
     pub fn close(&self) {
+        self.close_as(CloseReason::Local);
+    }
+
+    /// As [`close`](Self::close), and tells the peer why, if it is of this crate: its `closed()`
+    /// gives [`CloseReason::Peer`] with the text, cut at 1 KiB.
+    pub fn close_because(&self, why: impl Into<String>) {
+        self.close_as(CloseReason::LocalBecause(why.into()));
+    }
+
+    fn close_as(&self, reason: CloseReason) {
         match &self.inner {
-            Inner::V2(dialer) => dialer.close(),
+            Inner::V2(dialer) => dialer.close(reason),
             Inner::Mux(dialer) => dialer.close(),
         }
     }

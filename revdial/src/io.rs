@@ -42,7 +42,7 @@ impl Stream {
     /// Wraps `io`; `read_ahead` is read before anything `io` still has.
     pub fn with_read_ahead(io: impl Io, read_ahead: Bytes) -> Self {
         Self {
-            read_ahead,
+            read_ahead: on_its_own(read_ahead),
             io: Box::new(io),
             number: 0,
             member: None,
@@ -92,7 +92,7 @@ impl Stream {
     /// The same stream with `bytes` put back in front of what is still to be read.
     pub(crate) fn unread(mut self, bytes: Bytes) -> Self {
         self.read_ahead = if self.read_ahead.is_empty() {
-            bytes
+            on_its_own(bytes)
         } else {
             [bytes, self.read_ahead].concat().into()
         };
@@ -124,6 +124,16 @@ impl Stream {
             }
             Poll::Ready(_) => false,
         }
+    }
+}
+
+/// A few bytes, or none, must not keep the parser's whole buffer alive while the stream idles.
+fn on_its_own(bytes: Bytes) -> Bytes {
+    const FEW: usize = 1024;
+    if bytes.len() <= FEW {
+        Bytes::copy_from_slice(&bytes)
+    } else {
+        bytes
     }
 }
 

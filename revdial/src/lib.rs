@@ -78,6 +78,10 @@
 //! | `server` | `server`: HTTP connections that a handler can take over, and the pickup handler, on hyper |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "axum")]
+mod axum;
+#[cfg(feature = "hyper")]
+pub mod client;
 mod connect;
 pub mod control;
 mod dialer;

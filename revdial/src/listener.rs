@@ -157,8 +157,18 @@ impl Listener {
 
     /// Stops listening. Pickups under way are given up, accepted streams live on.
     pub fn close(&self) {
+        self.close_as(CloseReason::Local);
+    }
+
+    /// As [`close`](Self::close), and tells the peer why, if it is of this crate: its `closed()`
+    /// gives [`CloseReason::Peer`] with the text, cut at 1 KiB.
+    pub fn close_because(&self, why: impl Into<String>) {
+        self.close_as(CloseReason::LocalBecause(why.into()));
+    }
+
+    fn close_as(&self, reason: CloseReason) {
         match &self.inner {
-            Inner::V2(listener) => listener.close(),
+            Inner::V2(listener) => listener.close(reason),
             Inner::Mux(listener) => listener.close(),
         }
     }
@@ -172,6 +182,16 @@ impl Listener {
     /// [`register`](register) told.
     pub fn peer(&self) -> &Peer {
         &self.ledger.peer
+    }
+
+    /// The session as if it were a stream with number 0.
+    #[cfg(feature = "axum")]
+    pub(crate) fn info(&self) -> crate::StreamInfo {
+        crate::StreamInfo {
+            version: self.ledger.version,
+            number: 0,
+            peer: self.ledger.peer.clone(),
+        }
     }
 
     /// Counts of this listener.

@@ -12,7 +12,10 @@ use crate::control::ProtocolError;
 pub enum CloseReason {
     /// This side closed it, or dropped the last handle.
     Local,
-    /// The peer ended the control connection. Peers of this crate say why; Go peers do not.
+    /// This side closed it and told the peer why.
+    LocalBecause(String),
+    /// The peer ended the session. The text is what it said of its reason: peers of this crate
+    /// say something unless there was nothing wrong; Go peers never do.
     Peer(Option<String>),
     /// The peer sent nothing for this long.
     Idle(Duration),
@@ -32,6 +35,7 @@ impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Local => f.write_str("closed by this side"),
+            Self::LocalBecause(why) => write!(f, "closed by this side: {why}"),
             Self::Peer(None) => f.write_str("closed by the peer"),
             Self::Peer(Some(why)) => write!(f, "closed by the peer: {why}"),
             Self::Idle(limit) => write!(f, "peer sent nothing for {limit:?}"),
@@ -42,6 +46,23 @@ impl fmt::Display for CloseReason {
             Self::Frames(error) => write!(f, "peer broke the protocol: {error}"),
             Self::Io(error) => write!(f, "control connection failed: {error}"),
             Self::Setup(why) => write!(f, "session could not start: {why}"),
+        }
+    }
+}
+
+impl CloseReason {
+    /// What the peer is told: words that are true when *it* reads them, since it will put "closed
+    /// by the peer" in front. Empty when nothing was wrong.
+    pub(crate) fn farewell(&self) -> String {
+        match self {
+            Self::Local | Self::Peer(_) => String::new(),
+            Self::LocalBecause(why) => why.clone(),
+            Self::Idle(limit) => format!("heard nothing for {limit:?}"),
+            Self::WriteTimeout(limit) => format!("could send nothing for {limit:?}"),
+            Self::Protocol(error) => format!("got what breaks the protocol: {error}"),
+            Self::Frames(error) => format!("got what breaks the protocol: {error}"),
+            Self::Io(error) => format!("connection failed: {error}"),
+            Self::Setup(why) => format!("session could not start: {why}"),
         }
     }
 }

@@ -159,16 +159,26 @@ async fn each_end_learns_why_the_other_closed() {
     let (_registry, dialer, listener) = pair(DialerConfig::default(), ListenerConfig::default());
     dialer.close();
     let reason = listener.closed().await;
-    assert!(
-        matches!(&reason, CloseReason::Peer(Some(why)) if why == "closed by this side"),
-        "{reason}"
+    assert!(matches!(&reason, CloseReason::Peer(None)), "{reason}");
+    let (_registry, dialer, listener) = pair(DialerConfig::default(), ListenerConfig::default());
+    dialer.close_because("moving to another server");
+    assert_eq!(
+        dialer.closed().await.to_string(),
+        "closed by this side: moving to another server"
+    );
+    assert_eq!(
+        listener.closed().await.to_string(),
+        "closed by the peer: moving to another server"
+    );
+    let (_registry, dialer, listener) = pair(DialerConfig::default(), ListenerConfig::default());
+    listener.close_because("going to sleep");
+    assert_eq!(
+        dialer.closed().await.to_string(),
+        "closed by the peer: going to sleep"
     );
     let (_registry, dialer, listener) = pair(DialerConfig::default(), ListenerConfig::default());
     drop(listener);
-    assert_eq!(
-        dialer.closed().await.to_string(),
-        "closed by the peer: closed by this side"
-    );
+    assert_eq!(dialer.closed().await.to_string(), "closed by the peer");
     assert!(matches!(
         dialer.dial().await,
         Err(DialError::Closed(CloseReason::Peer(_)))

@@ -11,10 +11,10 @@ use super::{MAX_LINE, Message};
 #[non_exhaustive]
 pub enum ProtocolError {
     /// A line did not end within [`MAX_LINE`] bytes.
-    #[error("peer sent a control line longer than {MAX_LINE} bytes")]
+    #[error("control line is longer than {MAX_LINE} bytes")]
     LineTooLong,
     /// A line was not one JSON object with string values where strings belong.
-    #[error("peer sent a malformed control line: {0}")]
+    #[error("malformed control line: {0}")]
     Malformed(String),
 }
 

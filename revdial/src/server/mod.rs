@@ -6,12 +6,14 @@
 //! [`switching_protocols`], whose closure then gets the raw connection.
 
 mod connection;
+mod listen;
 mod pickup;
 mod registration;
 mod takeover;
 mod watch;
 
 pub use connection::{ServeConfig, ServeError, serve_connection};
+pub use listen::serve;
 pub use pickup::{answer_pickup, error_response};
 pub use registration::answer_registration;
 pub use takeover::switching_protocols;

@@ -106,8 +106,8 @@ impl Dialer {
 
     /// Closes the control connection and leaves the table. Waiting dials fail. Connections
     /// opened earlier live on.
-    pub(crate) fn close(&self) {
-        self.owner.session.close(CloseReason::Local);
+    pub(crate) fn close(&self, reason: CloseReason) {
+        self.owner.session.close(reason);
     }
 }
 

@@ -23,6 +23,10 @@ const BATCH: usize = 16 * 1024;
 /// never pause longer than about 40 s.
 pub(crate) const UNANNOUNCED_IDLE: Duration = Duration::from_secs(90);
 
+/// A timer that fires this much too late shows that the process did not run: it was starved, stopped
+/// or asleep with its machine.
+const OVERSLEPT: Duration = Duration::from_secs(1);
+
 /// The periods of one end.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timing {
@@ -68,6 +72,11 @@ pub(crate) async fn read_lines(
             // Counted from the last whole line: a drip of single bytes is no sign of life.
             Some(limit) => match timeout_at(last_line + limit, read).await {
                 Ok(read) => read,
+                Err(_) if Instant::now() > last_line + limit + OVERSLEPT => {
+                    // It was this process that stood still, so the silence proves nothing.
+                    last_line = Instant::now();
+                    continue;
+                }
                 Err(_) => return CloseReason::Idle(limit),
             },
             None => read.await,
@@ -200,10 +209,8 @@ impl Lines {
                 CloseReason::Peer(_) | CloseReason::Io(_) | CloseReason::WriteTimeout(_)
             );
             if !gone && !self.torn {
-                let line = Message::Close {
-                    why: reason.to_string(),
-                }
-                .to_line();
+                let why = reason.farewell();
+                let line = Message::Close { why }.to_line();
                 self.io.write_all(&line).await?;
             }
             self.io.shutdown().await

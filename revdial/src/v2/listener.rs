@@ -80,15 +80,15 @@ impl Listener {
 
     /// Stops accepting and closes the control connection. Pickups under way are given up,
     /// accepted connections live on.
-    pub(crate) fn close(&self) {
-        self.ending.set(CloseReason::Local);
+    pub(crate) fn close(&self, reason: CloseReason) {
+        self.ending.set(reason);
         self.stop.cancel();
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.close();
+        self.close(CloseReason::Local);
     }
 }
 
@@ -121,7 +121,7 @@ async fn run(
     };
     // Without `biased`: a peer that floods one branch must not starve the others.
     let reason = tokio::select! {
-        () = stop.cancelled() => CloseReason::Local,
+        () = stop.cancelled() => ending.get().unwrap_or(CloseReason::Local),
         reason = read_lines(reader, timing, Some(UNANNOUNCED_IDLE), |message| pickups.on_message(message)) => reason,
         reason = lines.run(report_queue, false, |message, out| message.encode(out)) => reason,
     };
