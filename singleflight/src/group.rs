@@ -1,17 +1,21 @@
 use std::borrow::Borrow;
-use std::collections::HashMap;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::Poll;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker};
 
 use tokio::runtime::Handle;
+use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::call::{ANCESTRY, Ancestry, Call, panicked, works_for};
-use crate::error::Aborted;
+use crate::error::{Aborted, TryError};
+use crate::flights::{At, Duty, Flights, Role, Waiter};
+use crate::options::Options;
+use crate::seats::Seats;
+use crate::shared::Shared;
+use crate::within::{self, Id};
 
 /// Calls in progress, by key. Clones are the same group.
 ///
@@ -20,21 +24,9 @@ pub struct Group<K, V> {
     inner: Arc<Inner<K, V>>,
 }
 
-/// A value, and how it was come by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Shared<V> {
-    /// What the work gave.
-    pub value: V,
-    /// Whether more than one caller waited for this execution at some time.
-    pub shared: bool,
-    /// Whether it was this caller's closure that ran.
-    pub leader: bool,
-}
-
 impl<K, V> Group<K, V>
 where
-    K: Hash + Eq + Clone + Send + 'static,
+    K: Hash + Eq + Send + 'static,
     V: Clone + Send + 'static,
 {
     /// A group without calls.
@@ -44,8 +36,9 @@ where
 
     /// The value of `key`: of the execution in progress if there is one, else of `work`, which is started now.
     ///
-    /// The work runs as a task of its own. Cancelling this call, even the one that started the work, stops neither the
-    /// work nor the other callers; the work goes on even if nobody waits.
+    /// The work belongs to the group: if it has to wait, it goes on as a task of its own. Cancelling this call, even the one
+    /// that started the work, stops neither the work nor the other callers; the work goes on even if nobody waits. Work
+    /// that ends without waiting is done on the spot, within this call.
     ///
     /// # Errors
     ///
@@ -55,7 +48,7 @@ where
         F: FnOnce() -> Fut,
         Fut: Future<Output = V> + Send + 'static,
     {
-        self.call(key, work, true).await
+        self.run_with(key, Options::new(), work).await
     }
 
     /// As [`run`](Self::run), but the work is stopped when the last caller that waits for it is cancelled, unless one of
@@ -71,62 +64,107 @@ where
         F: FnOnce() -> Fut,
         Fut: Future<Output = V> + Send + 'static,
     {
-        self.call(key, work, false).await
+        self.run_with(key, Options::new().linked(), work).await
     }
 
-    async fn call<F, Fut>(&self, key: K, work: F, detached: bool) -> Result<Shared<V>, Aborted>
+    /// As [`run`](Self::run), with options for this call.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use buildfarm_singleflight::{Aborted, Group, Options};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+    /// let group = Group::<&str, u32>::new();
+    /// let patience = Options::new().limit(Duration::from_secs(5));
+    /// let got = group.run_with("slow", patience, std::future::pending).await;
+    /// assert_eq!(got, Err(Aborted::TimedOut));
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`Aborted`].
+    pub async fn run_with<F, Fut>(
+        &self,
+        key: K,
+        options: Options,
+        work: F,
+    ) -> Result<Shared<V>, Aborted>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = V> + Send + 'static,
     {
-        let runtime = Handle::try_current().map_err(|_| Aborted::NoRuntime)?;
-        let waiter = self.join(&key, detached)?;
-        if waiter.leader {
-            let completion = Completion {
-                inner: Arc::downgrade(&self.inner),
-                call: waiter.call.clone(),
-                key: key.clone(),
-            };
-            match catch_unwind(AssertUnwindSafe(work)) {
-                Ok(work) => {
-                    let ancestry = Arc::new(Ancestry {
-                        call: Arc::as_ptr(&waiter.call).addr(),
-                        parent: ANCESTRY.try_with(Arc::clone).ok(),
-                    });
-                    let task = runtime.spawn(ANCESTRY.scope(ancestry, completion.follow(work)));
-                    waiter.call.lock().task = Some(task.abort_handle());
-                }
-                Err(payload) => completion.complete(Err(panicked(&*payload))),
-            }
-        }
-        let (value, shared) = waiter.call.wait().await?;
+        let flights = &self.inner.flights;
+        let (waiter, leader) = match flights.join(key, !options.linked)? {
+            Role::Leader(at) => match self.inner.start(at, options, work) {
+                Started::Ended(result) => return result,
+                Started::Waits(seats) => (Waiter::new(flights, at, seats), true),
+            },
+            Role::Follower(at, seats) => (Waiter::new(flights, at, seats), false),
+        };
+        let (value, shared) = waiter.await?;
         Ok(Shared {
             value,
             shared,
-            leader: waiter.leader,
+            leader,
         })
     }
+}
 
-    /// Waits for the execution in progress, or becomes the leader of a new one.
-    fn join<'a>(&'a self, key: &'a K, detached: bool) -> Result<Waiter<'a, K, V>, Aborted> {
-        let mut table = self.inner.lock();
-        let (call, leader) = match table.calls.get(key) {
-            Some(call) if works_for(Arc::as_ptr(call).addr()) => return Err(Aborted::Reentrant),
-            Some(call) => {
-                call.join(detached);
-                (call.clone(), false)
-            }
-            None => {
-                let call = Arc::new(Call::new(detached));
-                table.calls.insert(key.clone(), call.clone());
-                (call, true)
-            }
+impl<K, T, E> Group<K, Result<T, Arc<E>>>
+where
+    K: Hash + Eq + Send + 'static,
+    T: Clone + Send + 'static,
+    E: Send + Sync + 'static,
+{
+    /// As [`run`](Group::run), for work that can fail. The error is shared, so it need not be [`Clone`].
+    ///
+    /// ```
+    /// use buildfarm_singleflight::Group;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let files = Group::new();
+    /// let read = || async { std::fs::read("/no/such/file") };
+    /// let error = files.try_run("key", read).await.unwrap_err();
+    /// assert_eq!(error.failure().unwrap().kind(), std::io::ErrorKind::NotFound);
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`TryError::Failed`] if the work failed, [`TryError::Aborted`] if it did not come to an end.
+    pub async fn try_run<F, Fut>(&self, key: K, work: F) -> Result<Shared<T>, TryError<E>>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        self.try_run_with(key, Options::new(), work).await
+    }
+
+    /// As [`try_run`](Self::try_run), with options for this call.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_run`](Self::try_run).
+    pub async fn try_run_with<F, Fut>(
+        &self,
+        key: K,
+        options: Options,
+        work: F,
+    ) -> Result<Shared<T>, TryError<E>>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        let work = || {
+            let work = work();
+            async { work.await.map_err(Arc::new) }
         };
-        Ok(Waiter {
-            inner: &self.inner,
-            key,
-            call,
-            leader,
+        let got = self.run_with(key, options, work).await?;
+        Ok(Shared {
+            value: got.value.map_err(TryError::Failed)?,
+            shared: got.shared,
+            leader: got.leader,
         })
     }
 }
@@ -140,20 +178,14 @@ impl<K: Hash + Eq, V> Group<K, V> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let mut table = self.inner.lock();
-        let Some((key, call)) = table.calls.remove_entry(key) else {
-            return false;
-        };
-        table.forgotten.push(call);
-        drop(table);
-        drop(key);
-        true
+        self.inner.flights.forget(key)
     }
+}
 
+impl<K, V> Group<K, V> {
     /// Executions in progress, forgotten ones included.
     pub fn in_flight(&self) -> usize {
-        let table = self.inner.lock();
-        table.calls.len() + table.forgotten.len()
+        self.inner.flights.in_flight()
     }
 }
 
@@ -168,143 +200,145 @@ impl<K, V> Clone for Group<K, V> {
 impl<K, V> Default for Group<K, V> {
     fn default() -> Self {
         Self {
-            inner: Arc::default(),
+            inner: Arc::new(Inner {
+                flights: Flights::new(),
+            }),
         }
     }
 }
 
 impl<K, V> fmt::Debug for Group<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let table = self.inner.lock();
-        f.debug_struct("Group")
-            .field("calls", &table.calls.len())
-            .field("forgotten", &table.forgotten.len())
-            .finish()
+        self.inner.flights.fmt(f)
     }
 }
 
 struct Inner<K, V> {
-    table: Mutex<Table<K, V>>,
-}
-
-struct Table<K, V> {
-    calls: HashMap<K, Arc<Call<V>>>,
-    /// Running, but not to be joined.
-    forgotten: Vec<Arc<Call<V>>>,
-}
-
-impl<K, V> Inner<K, V> {
-    fn lock(&self) -> MutexGuard<'_, Table<K, V>> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<K, V> Default for Inner<K, V> {
-    fn default() -> Self {
-        Self {
-            table: Mutex::new(Table {
-                calls: HashMap::new(),
-                forgotten: Vec::new(),
-            }),
-        }
-    }
+    flights: Flights<K, V>,
 }
 
 impl<K, V> Drop for Inner<K, V> {
     fn drop(&mut self) {
-        let table = self.table.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for call in table.calls.values().chain(&table.forgotten) {
-            let task = call.lock().task.take();
-            if let Some(task) = task {
-                task.abort();
-            }
-        }
+        self.flights.stop();
     }
 }
 
-impl<K, V> Table<K, V> {
-    /// Removes this very call, wherever it is; a successor under the same key stays.
-    ///
-    /// What was removed is returned, to be dropped when the table is no longer locked: it holds the user's types.
-    fn remove(&mut self, key: &K, call: &Arc<Call<V>>) -> Option<(K, Arc<Call<V>>)>
+/// What has become of work.
+enum Started<V> {
+    Ended(Result<Shared<V>, Aborted>),
+    Waits(Arc<Seats<V>>),
+}
+
+impl<K, V> Inner<K, V>
+where
+    K: Send + 'static,
+    V: Clone + Send + 'static,
+{
+    /// Begins work. What does not end at once becomes a task: so it depends neither on whether this caller goes on
+    /// living nor on whether it is polled.
+    fn start<F, Fut>(self: &Arc<Self>, at: At, options: Options, work: F) -> Started<V>
     where
-        K: Hash + Eq,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = V> + Send + 'static,
     {
-        if let Some(current) = self.calls.get(key)
-            && Arc::ptr_eq(current, call)
-        {
-            return self.calls.remove_entry(key);
-        }
-        self.forgotten.retain(|other| !Arc::ptr_eq(other, call));
-        None
-    }
-}
-
-/// One caller's interest in a call.
-struct Waiter<'a, K: Hash + Eq, V> {
-    inner: &'a Inner<K, V>,
-    key: &'a K,
-    call: Arc<Call<V>>,
-    leader: bool,
-}
-
-impl<K: Hash + Eq, V> Drop for Waiter<'_, K, V> {
-    fn drop(&mut self) {
-        let mut table = self.inner.lock();
-        let mut state = self.call.lock();
-        state.waiters -= 1;
-        if state.waiters > 0 || state.detached || state.result.is_some() {
-            return;
-        }
-        // Under the same lock as the count: nobody joins a call that is being stopped.
-        let task = state.task.take();
-        drop(state);
-        let removed = table.remove(self.key, &self.call);
-        drop(table);
-        drop(removed);
-        if let Some(task) = task {
-            task.abort();
-        }
-    }
-}
-
-/// The duty to end a call, carried by the task that works for it; also fulfilled if the task is dropped.
-struct Completion<K: Hash + Eq, V> {
-    inner: Weak<Inner<K, V>>,
-    call: Arc<Call<V>>,
-    key: K,
-}
-
-impl<K: Hash + Eq, V> Completion<K, V> {
-    async fn follow(self, work: impl Future<Output = V>) {
-        let result = {
-            let mut work = pin!(work);
-            poll_fn(
-                |cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
-                    Ok(poll) => poll.map(Ok),
-                    Err(payload) => Poll::Ready(Err(panicked(&*payload))),
-                },
-            )
-            .await
+        let duty = Duty::new(&self.flights, at);
+        let ended = |duty: Duty<'_, K, V>, result| {
+            Started::Ended(duty.end(result).map(|(value, shared)| Shared {
+                value,
+                shared,
+                leader: true,
+            }))
         };
-        self.complete(result);
+        // A limit beyond the end of time is none.
+        let deadline = options
+            .limit
+            .and_then(|limit| Instant::now().checked_add(limit));
+        let guard = within::enter(&[at.id]);
+        let begun = catch_unwind(AssertUnwindSafe(|| {
+            let mut work = Box::pin(work());
+            // The task polls again, with a waker of its own.
+            match work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(value) => Begun::Ended(value),
+                Poll::Pending => Begun::Waits(work, within::all()),
+            }
+        }));
+        drop(guard);
+        let (work, ancestry) = match begun {
+            Ok(Begun::Waits(work, ancestry)) => (work, ancestry),
+            Ok(Begun::Ended(value)) => return ended(duty, Ok(value)),
+            Err(payload) => return ended(duty, Err(Aborted::panicked(&*payload))),
+        };
+        let Ok(runtime) = Handle::try_current() else {
+            drop(work);
+            return ended(duty, Err(Aborted::NoRuntime));
+        };
+        let seats = self.flights.seats(at);
+        let task = Task {
+            inner: Arc::downgrade(self),
+            at,
+            seats: seats.clone(),
+            ancestry,
+        };
+        duty.hand_over();
+        let task = runtime.spawn(task.follow(work, deadline));
+        self.flights.stop_with(at, task.abort_handle());
+        Started::Waits(seats)
     }
+}
 
-    fn complete(self, result: Result<V, Aborted>) {
+enum Begun<V, Fut> {
+    Ended(V),
+    Waits(Pin<Box<Fut>>, Vec<Id>),
+}
+
+/// The duty to end an execution, carried by the task that works for it; also fulfilled if the task is dropped.
+struct Task<K, V> {
+    inner: Weak<Inner<K, V>>,
+    at: At,
+    seats: Arc<Seats<V>>,
+    /// What it works for, itself included.
+    ancestry: Vec<Id>,
+}
+
+impl<K, V> Task<K, V> {
+    async fn follow<Fut>(self, mut work: Pin<Box<Fut>>, deadline: Option<Instant>)
+    where
+        Fut: Future<Output = V>,
+    {
+        let mut timer: Option<Pin<Box<Sleep>>> = None;
+        let result = poll_fn(|cx| {
+            let _guard = within::enter(&self.ancestry);
+            let step = || {
+                if let Poll::Ready(value) = work.as_mut().poll(cx) {
+                    return Poll::Ready(Ok(value));
+                }
+                let Some(deadline) = deadline else {
+                    return Poll::Pending;
+                };
+                // Panics if the runtime has no timers.
+                let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+                timer.as_mut().poll(cx).map(|()| Err(Aborted::TimedOut))
+            };
+            catch_unwind(AssertUnwindSafe(step))
+                .unwrap_or_else(|payload| Poll::Ready(Err(Aborted::panicked(&*payload))))
+        })
+        .await;
+        // What the work held is free before anybody learns of its end.
+        drop(work);
         self.end(result);
     }
 
-    /// The entry goes first, so that who has seen the result never joins the call that gave it.
     fn end(&self, result: Result<V, Aborted>) {
-        if let Some(inner) = self.inner.upgrade() {
-            let removed = inner.lock().remove(&self.key, &self.call);
-            drop(removed);
-        }
-        self.call.publish(result);
+        let joined = match self.inner.upgrade() {
+            Some(inner) => inner.flights.end(self.at).joined,
+            // Nobody is left to tell.
+            None => false,
+        };
+        self.seats.publish(result, joined);
     }
 }
 
-impl<K: Hash + Eq, V> Drop for Completion<K, V> {
+impl<K, V> Drop for Task<K, V> {
     fn drop(&mut self) {
         self.end(Err(Aborted::Cancelled));
     }

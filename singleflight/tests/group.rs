@@ -1,12 +1,15 @@
 //! What callers can rely on.
 
-use std::future::pending;
+use std::future::{Future, pending};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use buildfarm_singleflight::{Aborted, Group};
+use buildfarm_singleflight::{Aborted, Group, Options, TryError};
 use tokio::sync::{Notify, oneshot};
-use tokio::task::yield_now;
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::{sleep, timeout};
 
 /// Lets every task run until it waits.
 async fn settle() {
@@ -331,10 +334,16 @@ async fn waiting_for_oneself_is_an_error() {
 #[test]
 fn without_a_runtime() {
     let group = Group::new();
-    let mut call = std::pin::pin!(group.run("key", || async { 1 }));
-    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-    let got = call.as_mut().poll(&mut cx);
-    assert_eq!(got, std::task::Poll::Ready(Err(Aborted::NoRuntime)));
+    let mut cx = Context::from_waker(Waker::noop());
+    // Work that ends at once needs none.
+    let call = std::pin::pin!(group.run("key", || async { 1 }));
+    let Poll::Ready(Ok(got)) = call.poll(&mut cx) else {
+        panic!("it waits");
+    };
+    assert_eq!(got.value, 1);
+    let call = std::pin::pin!(group.run("key", pending));
+    assert_eq!(call.poll(&mut cx), Poll::Ready(Err(Aborted::NoRuntime)));
+    assert_eq!(group.in_flight(), 0);
 }
 
 #[test]
@@ -390,4 +399,209 @@ async fn the_last_handle_stops_what_runs() {
     let _ = call.await;
     drop(group);
     gone.notified().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_callers_one_execution() {
+    let group = Group::new();
+    let runs = Arc::new(AtomicUsize::new(0));
+    let (go, gate) = oneshot::channel::<()>();
+    let executions = runs.clone();
+    let first = group.clone();
+    let first = tokio::spawn(async move {
+        let work = || async move {
+            executions.fetch_add(1, Ordering::SeqCst);
+            gate.await.unwrap();
+            42
+        };
+        first.run("key", work).await
+    });
+    while runs.load(Ordering::SeqCst) == 0 {
+        yield_now().await;
+    }
+    let come = Arc::new(AtomicUsize::new(0));
+    let mut others = JoinSet::new();
+    for _ in 1..10_000 {
+        let (group, runs, come) = (group.clone(), runs.clone(), come.clone());
+        others.spawn(async move {
+            let mut call = Box::pin(group.run("key", || async move {
+                runs.fetch_add(1, Ordering::SeqCst);
+                0
+            }));
+            // It waits from its first step on.
+            let first = std::future::poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await;
+            assert!(first.is_pending());
+            come.fetch_add(1, Ordering::SeqCst);
+            call.await
+        });
+    }
+    while come.load(Ordering::SeqCst) < 9999 {
+        yield_now().await;
+    }
+    assert_eq!(group.in_flight(), 1);
+    go.send(()).unwrap();
+    while let Some(other) = others.join_next().await {
+        let got = other.unwrap().unwrap();
+        assert_eq!((got.value, got.shared, got.leader), (42, true, false));
+    }
+    let first = first.await.unwrap().unwrap();
+    assert_eq!((first.value, first.shared, first.leader), (42, true, true));
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+}
+
+/// Neither the key, nor the error, nor its message has to be copied.
+#[tokio::test]
+async fn an_error_is_shared() {
+    #[derive(PartialEq, Eq, Hash)]
+    struct Key;
+    #[derive(Debug, thiserror::Error)]
+    #[error("unique")]
+    struct Unique;
+
+    let group = Group::<_, Result<(), Arc<Unique>>>::new();
+    let work = || async {
+        yield_now().await;
+        Err(Unique)
+    };
+    let (one, two) = tokio::join!(group.try_run(Key, work), group.try_run(Key, work));
+    let (Err(TryError::Failed(one)), Err(TryError::Failed(two))) = (one, two) else {
+        panic!("both fail");
+    };
+    assert!(Arc::ptr_eq(&one, &two));
+    let got = group.try_run(Key, || async { Ok(()) }).await.unwrap();
+    assert!(!got.shared);
+    let work = || async { panic!("no") };
+    let error = group.try_run(Key, work).await.unwrap_err();
+    assert!(matches!(error, TryError::Aborted(Aborted::Panicked(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_has_its_time() {
+    let group = Group::<_, u32>::new();
+    let gone = Arc::new(Notify::new());
+    let token = Dropped(gone.clone());
+    let limited = Options::new().limit(Duration::from_secs(5));
+    let first = group.run_with("key", limited, || async move {
+        let _token = token;
+        pending().await
+    });
+    // The limit is that of the call that started the work.
+    let longer = Options::new().limit(Duration::from_secs(50));
+    let second = group.run_with("key", longer, pending);
+    let (first, second) = tokio::join!(first, second);
+    assert_eq!((&first, &second), (&Err(Aborted::TimedOut), &first));
+    gone.notified().await;
+    let in_time = group.run_with("key", limited, || async {
+        sleep(Duration::from_secs(4)).await;
+        4
+    });
+    assert_eq!(in_time.await.unwrap().value, 4);
+    let no_limit = Options::new().limit(Duration::MAX);
+    assert_eq!(
+        group
+            .run_with("key", no_limit, || async { 1 })
+            .await
+            .unwrap()
+            .value,
+        1
+    );
+}
+
+/// A caller's patience is its own.
+#[tokio::test(start_paused = true)]
+async fn a_caller_may_lose_patience() {
+    let group = Group::new();
+    let work = || async {
+        sleep(Duration::from_secs(10)).await;
+        "late"
+    };
+    let hasty = timeout(Duration::from_secs(1), group.run("key", work));
+    let (hasty, patient) = tokio::join!(hasty, group.run("key", work));
+    hasty.unwrap_err();
+    assert_eq!(patient.unwrap().value, "late");
+}
+
+#[test]
+fn a_limit_needs_timers() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let group = Group::<_, ()>::new();
+    let limited = Options::new().limit(Duration::from_secs(5));
+    let got = runtime.block_on(group.run_with("key", limited, pending));
+    assert!(matches!(got, Err(Aborted::Panicked(_))), "{got:?}");
+}
+
+/// A leader that sits in a `select!` or a buffered stream and is not polled holds up nobody.
+#[tokio::test]
+async fn a_leader_that_is_not_polled() {
+    let group = Group::new();
+    let work = || async {
+        yield_now().await;
+        1
+    };
+    let mut leader = Box::pin(group.run("key", work));
+    let first = std::future::poll_fn(|cx| Poll::Ready(leader.as_mut().poll(cx))).await;
+    assert!(first.is_pending());
+    let got = group.run("key", || async { 2 }).await.unwrap();
+    assert_eq!((got.value, got.leader), (1, false));
+    let got = leader.await.unwrap();
+    assert_eq!((got.value, got.leader, got.shared), (1, true, true));
+}
+
+#[tokio::test]
+async fn waiting_for_oneself_later_is_an_error_as_well() {
+    let group = Group::<_, Result<u32, Aborted>>::new();
+    let inner = group.clone();
+    let got = group.run("a", || async move {
+        yield_now().await;
+        let through = inner.clone();
+        let b = inner.run("b", || async move {
+            yield_now().await;
+            through.run("a", || async { Ok(1) }).await?.value
+        });
+        b.await?.value
+    });
+    assert_eq!(got.await.unwrap().value, Err(Aborted::Reentrant));
+    // Whoever calls in its own name is not mistaken for the work.
+    let (one, two) = tokio::join!(
+        group.run("c", || async {
+            yield_now().await;
+            Ok(1)
+        }),
+        group.run("c", || async { Ok(2) })
+    );
+    assert_eq!((one.unwrap().value, two.unwrap().value), (Ok(1), Ok(1)));
+}
+
+/// Whose copy of the value fails is alone with that.
+#[tokio::test]
+async fn a_value_that_cannot_be_copied_once() {
+    struct Brittle(Arc<AtomicUsize>);
+    impl Clone for Brittle {
+        fn clone(&self) -> Self {
+            assert!(self.0.fetch_add(1, Ordering::SeqCst) > 0, "brittle");
+            Self(self.0.clone())
+        }
+    }
+    let group = Group::new();
+    let copies = Arc::new(AtomicUsize::new(0));
+    let calls: Vec<_> = (0..3)
+        .map(|_| {
+            let (group, copies) = (group.clone(), copies.clone());
+            tokio::spawn(async move {
+                let work = || async move {
+                    settle().await;
+                    Brittle(copies)
+                };
+                group.run("key", work).await.map(|_| ())
+            })
+        })
+        .collect();
+    let mut failed = 0;
+    for call in calls {
+        failed += usize::from(call.await.is_err());
+    }
+    assert_eq!(failed, 1);
+    assert_eq!(group.in_flight(), 0);
 }

@@ -1,0 +1,356 @@
+//! Who executes, who waits: the same for tasks and for threads, and without either.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::future::Future;
+use std::hash::{BuildHasher, Hash};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::task::{Context, Poll};
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use tokio::task::AbortHandle;
+
+use crate::error::Aborted;
+use crate::seats::Seats;
+use crate::sync::{Mutex, MutexGuard};
+use crate::within::{self, Id};
+
+/// Executions in progress, by key.
+///
+/// What is the user's (keys, results, wakers) is dropped when the table is not locked; comparisons run while it is, before
+/// anything is changed.
+pub(crate) struct Flights<K, V> {
+    group: u64,
+    hasher: RandomState,
+    table: Mutex<Table<K, V>>,
+}
+
+struct Table<K, V> {
+    flights: HashTable<(K, Flight<V>)>,
+    /// In progress, but not to be joined.
+    forgotten: Vec<Flight<V>>,
+    /// Calls so far.
+    calls: u64,
+}
+
+/// One execution.
+struct Flight<V> {
+    at: At,
+    /// Callers that have not gone away.
+    waiters: usize,
+    /// Whether there was ever anybody but the leader.
+    joined: bool,
+    /// Whether it goes on without callers.
+    detached: bool,
+    /// Made when the first caller has to wait. Most executions that nobody shares end before.
+    seats: Option<Arc<Seats<V>>>,
+    stop: Option<AbortHandle>,
+}
+
+/// How a flight is found again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct At {
+    hash: u64,
+    pub(crate) id: Id,
+}
+
+/// What a caller has become.
+pub(crate) enum Role<V> {
+    /// It executes.
+    Leader(At),
+    /// It waits.
+    Follower(At, Arc<Seats<V>>),
+}
+
+/// How an execution stood when it ended.
+pub(crate) struct Ended<V> {
+    pub(crate) joined: bool,
+    pub(crate) seats: Option<Arc<Seats<V>>>,
+}
+
+impl<K, V> Flights<K, V> {
+    pub(crate) fn new() -> Self {
+        static GROUPS: AtomicU64 = AtomicU64::new(0);
+        Self {
+            group: GROUPS.fetch_add(1, Ordering::Relaxed),
+            hasher: RandomState::default(),
+            table: Mutex::new(Table {
+                flights: HashTable::new(),
+                forgotten: Vec::new(),
+                calls: 0,
+            }),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table<K, V>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the execution in progress, or leads a new one.
+    pub(crate) fn join(&self, key: K, detached: bool) -> Result<Role<V>, Aborted>
+    where
+        K: Hash + Eq,
+    {
+        let hash = self.hasher.hash_one(&key);
+        let mut table = self.lock();
+        if let Some((_, flight)) = table.flights.find_mut(hash, |(other, _)| *other == key) {
+            if within::works_for(flight.at.id) {
+                return Err(Aborted::Reentrant);
+            }
+            flight.waiters += 1;
+            flight.joined = true;
+            flight.detached |= detached;
+            return Ok(Role::Follower(flight.at, flight.seats()));
+        }
+        let id = Id {
+            group: self.group,
+            call: table.calls,
+        };
+        table.calls += 1;
+        let at = At { hash, id };
+        let flight = Flight {
+            at,
+            waiters: 1,
+            joined: false,
+            detached,
+            seats: None,
+            stop: None,
+        };
+        table
+            .flights
+            .insert_unique(hash, (key, flight), |(_, flight)| flight.at.hash);
+        Ok(Role::Leader(at))
+    }
+
+    /// The leader has to wait as well.
+    pub(crate) fn seats(&self, at: At) -> Arc<Seats<V>> {
+        match self.lock().find(at) {
+            Some(flight) => flight.seats(),
+            // It was stopped meanwhile.
+            None => Arc::new(Seats::new()),
+        }
+    }
+
+    /// How to stop the execution, unless it has ended.
+    pub(crate) fn stop_with(&self, at: At, stop: AbortHandle) {
+        if let Some(flight) = self.lock().find(at) {
+            flight.stop = Some(stop);
+        }
+    }
+
+    /// The execution has ended. From now on nobody joins it; the result may be published.
+    pub(crate) fn end(&self, at: At) -> Ended<V> {
+        let removed = self.lock().remove(at);
+        match removed {
+            Some((_, flight)) => Ended {
+                joined: flight.joined,
+                seats: flight.seats,
+            },
+            None => Ended {
+                joined: false,
+                seats: None,
+            },
+        }
+    }
+
+    /// A caller has gone away. If nobody is left, the execution is stopped.
+    fn leave(&self, at: At) {
+        let mut table = self.lock();
+        let Some(flight) = table.find(at) else { return };
+        flight.waiters -= 1;
+        if flight.waiters > 0 || flight.detached {
+            return;
+        }
+        // Under the same lock as the count: nobody joins an execution that is being stopped.
+        let removed = table.remove(at);
+        drop(table);
+        if let Some((
+            _,
+            Flight {
+                stop: Some(stop), ..
+            },
+        )) = removed
+        {
+            stop.abort();
+        }
+    }
+
+    /// Lets the next caller lead. Says whether there was an execution.
+    pub(crate) fn forget<Q>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q> + Hash + Eq,
+        Q: Hash + Eq + ?Sized,
+    {
+        let hash = self.hasher.hash_one(key);
+        let mut table = self.lock();
+        let Ok(entry) = table
+            .flights
+            .find_entry(hash, |(other, _)| other.borrow() == key)
+        else {
+            return false;
+        };
+        let ((key, flight), _) = entry.remove();
+        table.forgotten.push(flight);
+        drop(table);
+        drop(key);
+        true
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        let table = self.lock();
+        table.flights.len() + table.forgotten.len()
+    }
+
+    /// Stops all that can be stopped.
+    pub(crate) fn stop(&mut self) {
+        let table = self.table.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let flights = table.flights.iter_mut().map(|(_, flight)| flight);
+        for flight in flights.chain(&mut table.forgotten) {
+            if let Some(stop) = flight.stop.take() {
+                stop.abort();
+            }
+        }
+    }
+}
+
+impl<K, V> fmt::Debug for Flights<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let table = self.lock();
+        f.debug_struct("Group")
+            .field("in_flight", &table.flights.len())
+            .field("forgotten", &table.forgotten.len())
+            .finish()
+    }
+}
+
+impl<K, V> Table<K, V> {
+    fn find(&mut self, at: At) -> Option<&mut Flight<V>> {
+        let Self {
+            flights, forgotten, ..
+        } = self;
+        flights
+            .find_mut(at.hash, |(_, flight)| flight.at.id == at.id)
+            .map(|(_, flight)| flight)
+            .or_else(|| forgotten.iter_mut().find(|flight| flight.at.id == at.id))
+    }
+
+    /// Removes this very execution, wherever it is; a successor under the same key stays.
+    fn remove(&mut self, at: At) -> Option<(Option<K>, Flight<V>)> {
+        if let Ok(entry) = self
+            .flights
+            .find_entry(at.hash, |(_, flight)| flight.at.id == at.id)
+        {
+            let ((key, flight), _) = entry.remove();
+            return Some((Some(key), flight));
+        }
+        let n = self
+            .forgotten
+            .iter()
+            .position(|flight| flight.at.id == at.id)?;
+        Some((None, self.forgotten.swap_remove(n)))
+    }
+}
+
+impl<V> Flight<V> {
+    fn seats(&mut self) -> Arc<Seats<V>> {
+        self.seats
+            .get_or_insert_with(|| Arc::new(Seats::new()))
+            .clone()
+    }
+}
+
+/// One caller that waits. Gone before the result, it gives up its seat, and maybe stops the work.
+pub(crate) struct Waiter<'a, K, V> {
+    flights: &'a Flights<K, V>,
+    at: At,
+    seats: Arc<Seats<V>>,
+    seat: Option<usize>,
+    done: bool,
+}
+
+impl<'a, K, V> Waiter<'a, K, V> {
+    pub(crate) fn new(flights: &'a Flights<K, V>, at: At, seats: Arc<Seats<V>>) -> Self {
+        Self {
+            flights,
+            at,
+            seats,
+            seat: None,
+            done: false,
+        }
+    }
+}
+
+impl<K, V: Clone> Future for Waiter<'_, K, V> {
+    type Output = Result<(V, bool), Aborted>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let polled = this.seats.poll(&mut this.seat, cx);
+        this.done |= polled.is_ready();
+        polled
+    }
+}
+
+impl<K, V> Drop for Waiter<'_, K, V> {
+    fn drop(&mut self) {
+        if self.done {
+            return;
+        }
+        if let Some(seat) = self.seat {
+            self.seats.release(seat);
+        }
+        self.flights.leave(self.at);
+    }
+}
+
+/// The duty to end an execution, fulfilled as cancelled if it is dropped.
+pub(crate) struct Duty<'a, K, V> {
+    flights: &'a Flights<K, V>,
+    at: At,
+    done: bool,
+}
+
+impl<'a, K, V> Duty<'a, K, V> {
+    pub(crate) fn new(flights: &'a Flights<K, V>, at: At) -> Self {
+        Self {
+            flights,
+            at,
+            done: false,
+        }
+    }
+
+    /// Somebody else has it now.
+    pub(crate) fn hand_over(mut self) {
+        self.done = true;
+    }
+
+    /// Ends the execution; the result, and whether it was shared.
+    pub(crate) fn end(mut self, result: Result<V, Aborted>) -> Result<(V, bool), Aborted>
+    where
+        V: Clone,
+    {
+        self.done = true;
+        let Ended { joined, seats } = self.flights.end(self.at);
+        let Some(seats) = seats else {
+            return result.map(|value| (value, joined));
+        };
+        // Before it is copied, which may panic.
+        seats.publish(result, joined);
+        seats.result().map(|value| (value, joined))
+    }
+}
+
+impl<K, V> Drop for Duty<'_, K, V> {
+    fn drop(&mut self) {
+        if self.done {
+            return;
+        }
+        let Ended { joined, seats } = self.flights.end(self.at);
+        if let Some(seats) = seats {
+            seats.publish(Err(Aborted::Cancelled), joined);
+        }
+    }
+}
