@@ -1,12 +1,14 @@
 //! A project's whole history, as the Go project's maintner keeps it.
 //!
 //! Everything that happens to a project on GitHub, on Gerrit and in git becomes a *mutation*, and
-//! all mutations stand in one append-only log. So far this crate has the log's framing:
+//! all mutations stand in one append-only log. So far this crate has:
 //!
 //! * [`reclog`]: records in a file, read without copying, appended without losing any.
+//! * [`proto`]: the messages in the records.
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+pub mod proto;
 pub mod reclog;
