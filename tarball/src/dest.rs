@@ -129,7 +129,9 @@ impl<'a> Dest<'a> {
         Place {
             dir: self.here(),
             // A root was not reached.
-            name: path.split_last().map_or_else(Default::default, |(name, _)| name),
+            name: path
+                .split_last()
+                .map_or_else(Default::default, |(name, _)| name),
             existing: self.existing,
         }
     }

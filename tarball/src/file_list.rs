@@ -9,7 +9,7 @@ use flate2::Compression;
 use flate2::read::GzEncoder;
 
 use crate::encode::{self, Entry, EntryKind};
-use crate::{NameError, validate_name};
+use crate::{GzipLayout, NameError, validate_name, zip};
 
 /// A recipe for an archive, from which it can be made any number of times, also at once from
 /// several threads. Entries come in the order they were added.
@@ -154,16 +154,38 @@ impl FileList {
     ///
     /// [`FileListError`]; the archive is incomplete then, and has no end mark.
     pub fn write_tar<W: Write>(&self, writer: W) -> Result<W, FileListError> {
-        copy(self.tar(), writer)
+        let mut writer = copy(self.tar(), writer)?;
+        writer
+            .flush()
+            .map_err(|source| FileListError::Write { source })?;
+        Ok(writer)
     }
 
-    /// Writes the stream compressed to one gzip member at the usual level.
+    /// Writes the stream compressed with gzip at the usual level. What is longer than a mebibyte is
+    /// compressed in parallel, as [`GzipLayout::Members`]; the bytes do not depend on how many processors
+    /// there are.
     ///
     /// # Errors
     ///
-    /// As [`write_tar`](Self::write_tar).
-    pub fn write_tar_gz<W: Write>(&self, writer: W) -> Result<W, FileListError> {
-        copy(self.tar_gz(), writer)
+    /// As [`write_tar`](Self::write_tar); the gzip stream is incomplete, too.
+    pub fn write_tar_gz<W: Write>(&self, mut writer: W) -> Result<W, FileListError> {
+        let layout = match self.tar_len() {
+            0..=MEMBER => GzipLayout::Single,
+            _ => GzipLayout::Members,
+        };
+        let failed = |source| FileListError::Write { source };
+        let make = |gzip: &mut dyn Write| copy(self.tar(), gzip).map(drop);
+        zip::gzip(&mut writer, LEVEL, layout, make, failed)?;
+        Ok(writer)
+    }
+
+    /// Sorts the entries by name, a directory before what is in it, so that lists made in different orders
+    /// give the same bytes. Of entries of one name the last stays the last.
+    pub fn sort(&mut self) -> &mut Self {
+        // By components: `a/b` belongs to `a/`, not behind `a-`.
+        self.entries
+            .sort_by(|a, b| a.name.split('/').cmp(b.name.split('/')));
+        self
     }
 
     fn push(&mut self, name: String, mode: u32, kind: ItemKind) {
@@ -445,7 +467,8 @@ fn file_name(name: &str) -> Result<String, NameError> {
     Ok(path.to_string())
 }
 
-fn copy<W: Write>(mut stream: impl Read, mut writer: W) -> Result<W, FileListError> {
+/// Not flushed: the writer may be a compressor.
+fn copy<W: Write>(mut stream: TarStream, mut writer: W) -> Result<W, FileListError> {
     let mut buf = vec![0; BUFFER];
     loop {
         let n = match stream.read(&mut buf) {
@@ -457,9 +480,6 @@ fn copy<W: Write>(mut stream: impl Read, mut writer: W) -> Result<W, FileListErr
             .write_all(&buf[..n])
             .map_err(|source| FileListError::Write { source })?;
     }
-    writer
-        .flush()
-        .map_err(|source| FileListError::Write { source })?;
     Ok(writer)
 }
 
@@ -475,3 +495,6 @@ fn unwrap(error: io::Error) -> FileListError {
 }
 
 const BUFFER: usize = 64 << 10;
+const LEVEL: u32 = 6;
+/// What makes more than one gzip member.
+const MEMBER: u64 = 1 << 20;

@@ -47,12 +47,16 @@
 //!
 //! None.
 
+#[cfg(feature = "tokio")]
+mod aio;
 mod buffered;
 mod dest;
 mod encode;
 mod error;
 mod feed;
 mod file_list;
+mod gitignore;
+mod glob;
 mod gotext;
 mod header;
 mod member;
@@ -64,13 +68,18 @@ mod pax;
 mod pipe;
 mod undo;
 mod unpack;
+mod zip;
 
+#[cfg(feature = "tokio")]
+pub use aio::{pack_async, pack_gz_async, unpack_async, unpack_gz_async};
 pub use error::{Cleanup, GzipFault, HeaderFault, Limit, TarFault, UnpackError, UnpackErrorKind};
 pub use file_list::{Content, FileList, FileListError, TarStream};
 pub use name::{NameError, RelPath, validate_name, validate_portable_name};
 pub use options::{Existing, Limits, Links, OnFailure, UnpackOptions, Unpacked};
 pub use pack::{Tree, pack, pack_gz};
-pub use packed::{Metadata, PackError, PackOptions, Packed, Skipped, SkippedKind};
+pub use packed::{
+    Growing, GzipLayout, Ignore, Metadata, PackError, PackOptions, Packed, Skipped, SkippedKind,
+};
 pub use unpack::{unpack, unpack_gz};
 
 #[cfg(doctest)]

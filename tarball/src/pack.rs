@@ -7,12 +7,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use cap_fs_ext::{DirExt, FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
 use cap_std::fs::{Dir, File, Metadata as FsMetadata, OpenOptions};
-use flate2::{Compression, write::GzEncoder};
 
 use crate::encode::{self, Entry, EntryKind};
+use crate::gitignore::{DOT_GIT, GITIGNORE, Rules};
 use crate::name::os_bytes;
 use crate::{
-    Metadata, PackError, PackOptions, Packed, RelPath, Skipped, SkippedKind, validate_name,
+    Growing, Ignore, Metadata, PackError, PackOptions, Packed, RelPath, Skipped, SkippedKind,
+    validate_name, zip,
 };
 
 /// Packs what lies at `root` beneath `dir` (`""` or `"."` for `dir` itself) to a plain tar stream.
@@ -23,8 +24,8 @@ use crate::{
 /// `root` is a regular file, the archive has one entry with an **empty name**, as peers of the Go
 /// original expect.
 ///
-/// Sockets, fifos and devices are left out and reported. A file that grows meanwhile is cut at the
-/// size it had.
+/// Sockets, fifos and devices are left out and reported; [`PackOptions::ignore`] leaves out more. A file
+/// that changes its length meanwhile is an error.
 ///
 /// # Errors
 ///
@@ -38,7 +39,9 @@ pub fn pack(
     Tree::open(dir, root)?.pack(writer, options)
 }
 
-/// As [`pack`], compressed to a single gzip member with [`PackOptions::gzip_level`].
+/// As [`pack`], compressed with gzip: see [`PackOptions::gzip_level`] and [`PackOptions::gzip_layout`].
+///
+/// The tree is read and compressed by other threads; this one writes.
 ///
 /// # Errors
 ///
@@ -51,40 +54,7 @@ pub fn pack_gz(
     writer: impl Write,
     options: &PackOptions,
 ) -> Result<Packed, PackError> {
-    let tree = Tree::open(dir, root)?;
-    let level = Compression::new(options.gzip_level.min(9));
-    let gate = Gate { writer, open: true };
-    let mut gzip = GzEncoder::new(gate, level);
-    match tree.pack(&mut gzip, options) {
-        Ok(packed) => {
-            gzip.finish()
-                .map_err(|source| PackError::Write { source })?;
-            Ok(packed)
-        }
-        Err(error) => {
-            gzip.get_mut().open = false;
-            Err(error)
-        }
-    }
-}
-
-/// Keeps an encoder that is dropped from ending its stream well after a failure.
-struct Gate<W> {
-    writer: W,
-    open: bool,
-}
-
-impl<W: Write> Write for Gate<W> {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        if !self.open {
-            return Err(io::ErrorKind::BrokenPipe.into());
-        }
-        self.writer.write(buf)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.writer.flush()
-    }
+    Tree::open(dir, root)?.pack_gz(writer, options)
 }
 
 /// A tree that was found and opened, so that packing it can begin.
@@ -159,38 +129,71 @@ impl Tree {
     ///
     /// [`PackError`], but for the kinds [`open`](Self::open) gives.
     pub fn pack(self, writer: impl Write, options: &PackOptions) -> Result<Packed, PackError> {
+        let mut writer = BufWriter::with_capacity(BUFFER, writer);
+        let packed = self.write(&mut writer, options)?;
+        writer
+            .flush()
+            .map_err(|source| PackError::Write { source })?;
+        Ok(packed)
+    }
+
+    /// Packs it to a compressed stream; see [`pack_gz`]. The writer is flushed.
+    ///
+    /// # Errors
+    ///
+    /// As [`pack`](Self::pack).
+    pub fn pack_gz(self, writer: impl Write, options: &PackOptions) -> Result<Packed, PackError> {
+        zip::gzip(
+            writer,
+            options.gzip_level.min(9),
+            options.gzip_layout,
+            |gzip| self.write(gzip, options),
+            |source| PackError::Write { source },
+        )
+    }
+
+    /// To a writer that has a buffer of its own.
+    fn write(self, writer: impl Write, options: &PackOptions) -> Result<Packed, PackError> {
         let start = Instant::now();
         let mut packer = Packer {
-            writer: BufWriter::with_capacity(BUFFER, writer),
+            writer,
             options,
             name: Vec::new(),
             path: PathBuf::new(),
             head: Vec::new(),
             buf: vec![0; BUFFER],
+            rules: Rules::default(),
             done: Packed::default(),
         };
         match self.root {
-            Root::Dir(dir) => packer.dir(&dir, 0)?,
+            Root::Dir(dir) => {
+                if options.ignore == Ignore::Git {
+                    packer.path.push(".git/info/exclude");
+                    packer
+                        .rules
+                        .read_exclude(&dir)
+                        .map_err(|e| packer.unreadable(e))?;
+                    packer.path.clear();
+                }
+                packer.dir(&dir, 0)?;
+            }
             Root::File(mut file, metadata) => packer.file(&mut file, &metadata)?,
         }
         packer.write_static(encode::end())?;
-        packer
-            .writer
-            .flush()
-            .map_err(|source| PackError::Write { source })?;
         packer.done.elapsed = start.elapsed();
         Ok(packer.done)
     }
 }
 
 struct Packer<'a, W: Write> {
-    writer: BufWriter<W>,
+    writer: W,
     options: &'a PackOptions,
     /// The current entry's name, as the archive and as the system has it.
     name: Vec<u8>,
     path: PathBuf,
     head: Vec<u8>,
     buf: Vec<u8>,
+    rules: Rules,
     done: Packed,
 }
 
@@ -206,7 +209,19 @@ impl<W: Write> Packer<'_, W> {
         }
         names.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         let outer = self.name.len();
+        let outer_rules = self.rules.len();
+        let ignoring = self.options.ignore == Ignore::Git;
+        if ignoring && names.iter().any(|(n, k)| n == GITIGNORE && k.is_file()) {
+            self.path.push(GITIGNORE);
+            self.rules
+                .read(dir, GITIGNORE.as_ref(), outer)
+                .map_err(|e| self.unreadable(e))?;
+            self.path.pop();
+        }
         for (name, kind) in names {
+            if ignoring && name == DOT_GIT {
+                continue;
+            }
             self.path.push(&name);
             match os_bytes(&name) {
                 Some(bytes) => self.name.extend_from_slice(&bytes),
@@ -216,7 +231,9 @@ impl<W: Write> Packer<'_, W> {
                     });
                 }
             }
-            if kind.is_dir() {
+            if ignoring && self.rules.ignores(&self.name, kind.is_dir()) {
+                self.done.ignored += 1;
+            } else if kind.is_dir() {
                 self.child_dir(dir, name, depth)?;
             } else if kind.is_symlink() {
                 self.symlink(dir, name)?;
@@ -234,6 +251,7 @@ impl<W: Write> Packer<'_, W> {
             self.name.truncate(outer);
             self.path.pop();
         }
+        self.rules.truncate(outer_rules);
         Ok(())
     }
 
@@ -284,27 +302,35 @@ impl<W: Write> Packer<'_, W> {
         let size = metadata.len();
         self.header(EntryKind::File, metadata, size)?;
         let mut left = size;
-        while left > 0 {
-            let want = usize::try_from(left)
-                .unwrap_or(usize::MAX)
-                .min(self.buf.len());
-            let n = match file.read(&mut self.buf[..want]) {
-                Ok(0) => {
-                    let name = self.path.clone();
-                    return Err(PackError::Shrunk {
-                        name,
-                        expected: size,
-                        actual: size - left,
-                    });
-                }
+        loop {
+            // There is always room for a byte more than is due, and a short answer ends a file: so most
+            // take one call, and one that has grown shows.
+            let n = match file.read(&mut self.buf) {
                 Ok(n) => n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(self.unreadable(error)),
             };
+            if n == 0 && left > 0 {
+                return Err(PackError::Shrunk {
+                    name: self.path.clone(),
+                    expected: size,
+                    actual: size - left,
+                });
+            }
+            if n as u64 > left && self.options.growing == Growing::Refuse {
+                return Err(PackError::Grew {
+                    name: self.path.clone(),
+                    expected: size,
+                });
+            }
+            let due = usize::try_from(left).unwrap_or(usize::MAX).min(n);
             self.writer
-                .write_all(&self.buf[..n])
+                .write_all(&self.buf[..due])
                 .map_err(|source| PackError::Write { source })?;
-            left -= n as u64;
+            left -= due as u64;
+            if left == 0 && (n < self.buf.len() || self.options.growing == Growing::Cut) {
+                break;
+            }
         }
         self.write_static(encode::padding(size))?;
         self.done.files += 1;

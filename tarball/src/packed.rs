@@ -15,6 +15,12 @@ pub struct PackOptions {
     pub max_depth: usize,
     /// The level [`pack_gz`](crate::pack_gz) compresses at, 0 to 9. Default 6.
     pub gzip_level: u32,
+    /// How [`pack_gz`](crate::pack_gz) lays out the stream. Default [`GzipLayout::Members`].
+    pub gzip_layout: GzipLayout,
+    /// What is left out. Default [`Ignore::Nothing`].
+    pub ignore: Ignore,
+    /// What to do about a file that grows while it is packed. Default [`Growing::Refuse`].
+    pub growing: Growing,
 }
 
 impl Default for PackOptions {
@@ -23,8 +29,65 @@ impl Default for PackOptions {
             metadata: Metadata::Files,
             max_depth: 256,
             gzip_level: 6,
+            gzip_layout: GzipLayout::default(),
+            ignore: Ignore::default(),
+            growing: Growing::default(),
         }
     }
+}
+
+impl PackOptions {
+    /// As the default, but equal trees give equal bytes, whoever packs them, when and where: entries in
+    /// lexical order, [`Metadata::Fixed`] at this time, growing files refused.
+    ///
+    /// ```
+    /// # use tarball::PackOptions;
+    /// let options = PackOptions::deterministic(1_700_000_000);
+    /// ```
+    pub fn deterministic(mtime: u64) -> Self {
+        Self {
+            metadata: Metadata::Fixed { mtime },
+            ..Self::default()
+        }
+    }
+}
+
+/// How a compressed archive is laid out. The bytes do not depend on the number of processors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum GzipLayout {
+    /// One member for each mebibyte, compressed in parallel; what [`pargzip`] writes. RFC 1952 calls
+    /// that one gzip file, and gzip, tar, Go and this crate read it; a few readers (flate2's
+    /// `GzDecoder`) stop after the first member.
+    #[default]
+    Members,
+    /// One member, compressed by the calling thread.
+    Single,
+}
+
+/// What is left out of an archive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Ignore {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// What git would ignore, by the rules of gitignore(5): those of `.gitignore` files in the tree and
+    /// of `.git/info/exclude` in its root; and all that is called `.git`.
+    ///
+    /// So what is packed is what `git ls-files -co --exclude-standard` lists, with these differences:
+    /// rules outside the tree (a user's own, those above the root) do not count; git's index is not
+    /// read, so a file that is tracked although rules ignore it is left out; and directories are packed
+    /// also when they are empty.
+    Git,
+}
+
+/// What to do about a file that grows while it is packed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Growing {
+    /// It is an error, as a file that shrinks is: nobody knows what state of it the archive would have.
+    #[default]
+    Refuse,
+    /// It is cut at the size it had, for trees in which logs are still written.
+    Cut,
 }
 
 /// What entries say about their files.
@@ -53,6 +116,9 @@ pub struct Packed {
     pub links: u64,
     /// Bytes of file content.
     pub bytes: u64,
+    /// Files, links and directories left out by [`PackOptions::ignore`]. What is in such a directory is
+    /// not looked at and not counted, and neither is `.git`.
+    pub ignored: u64,
     /// How many things were left out because an archive cannot, or should not, hold them.
     pub skipped: u64,
     /// The first hundred of these.
@@ -115,6 +181,14 @@ pub enum PackError {
         expected: u64,
         /// The bytes there were.
         actual: u64,
+    },
+    /// A file became longer after its size was written to the archive, under [`Growing::Refuse`].
+    #[error("{} grew beyond its {expected} bytes while it was packed", name.display())]
+    Grew {
+        /// Its name, relative to the root.
+        name: PathBuf,
+        /// Its size at first.
+        expected: u64,
     },
     /// The tree is deeper than [`PackOptions::max_depth`].
     #[error("{} is more than {max} directories deep", name.display())]

@@ -6,7 +6,7 @@ const HEADER: &str = "tar error: archive/tar: invalid tar header";
 const EOF: &str = "tar error: unexpected EOF";
 
 #[test]
-fn global_headers_change_nothing() {
+pub(crate) fn global_headers_change_nothing() {
     let global = |records: &[u8]| Tar::new().entry(b"pax_global_header", b'g', records, |_| {});
     let comment = record("comment", &[b'0'; 40]);
     run(&[
@@ -61,7 +61,7 @@ fn global_headers_change_nothing() {
 }
 
 #[test]
-fn extended_headers() {
+pub(crate) fn extended_headers() {
     let bad = &format!("{HEADER}: malformed extended header record");
     let twice = &format!("{HEADER}: property given twice");
     let dangling = &format!("{HEADER}: extended header without an entry");
@@ -227,7 +227,7 @@ fn extended_headers() {
 }
 
 #[test]
-fn names_in_two_formats() {
+pub(crate) fn names_in_two_formats() {
     let archive = Tar::new()
         .long_name(b"b")
         .pax(&[("path", b"../c")])

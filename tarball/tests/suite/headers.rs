@@ -14,7 +14,7 @@ fn sized(field: &'static [u8], content: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn sizes() {
+pub(crate) fn sizes() {
     let number = &format!("{HEADER}: bad number");
     run(&[
         case(
@@ -115,7 +115,7 @@ fn sizes() {
 }
 
 #[test]
-fn checksums() {
+pub(crate) fn checksums() {
     let bad = &format!("{HEADER}: checksum does not match");
     let mut wrong = Tar::new().file("a", "x").end();
     wrong[0] = b'b';
@@ -163,7 +163,7 @@ fn inner() -> Vec<u8> {
 }
 
 #[test]
-fn sizes_given_twice_hide_nothing() {
+pub(crate) fn sizes_given_twice_hide_nothing() {
     let zero = |b: &mut Block| put(b, 124, b"00000000000\0");
     let number = &format!("{HEADER}: bad number");
     let pax_size = |value: &'static [u8], content: &[u8]| {
@@ -223,7 +223,7 @@ fn sizes_given_twice_hide_nothing() {
 }
 
 #[test]
-fn ends() {
+pub(crate) fn ends() {
     let one = || Tar::new().file("a", "x");
     let with = |tail: &[u8]| [one().0.as_slice(), tail].concat();
     let mut padded = one();

@@ -13,7 +13,7 @@ fn plant_out(s: &Sandbox) {
 }
 
 #[test]
-fn refused_or_ignored() {
+pub(crate) fn refused_or_ignored() {
     run(&[
         case(
             "symlink",
@@ -65,7 +65,7 @@ fn refused_or_ignored() {
 }
 
 #[test]
-fn symlinks_that_lead_outside() {
+pub(crate) fn symlinks_that_lead_outside() {
     let refused =
         |target: &str, why: &str| format!("tar file entry l is a link to {target:?}, which {why}");
     for (target, why) in [
@@ -130,7 +130,7 @@ fn symlinks_that_lead_outside() {
 }
 
 #[test]
-fn symlinks_that_stay_inside() {
+pub(crate) fn symlinks_that_stay_inside() {
     run(&[
         case(
             "written through",
@@ -235,7 +235,7 @@ fn symlinks_that_stay_inside() {
 }
 
 #[test]
-fn hard_links() {
+pub(crate) fn hard_links() {
     let refused =
         |target: &str, why: &str| format!("tar file entry h is a link to {target:?}, which {why}");
     for (target, why) in [
@@ -302,7 +302,7 @@ fn hard_links() {
 }
 
 #[test]
-fn planted_before() {
+pub(crate) fn planted_before() {
     let blocked = "tar file entry out/x is blocked by a link that leads to no directory inside";
     run(&[
         case(

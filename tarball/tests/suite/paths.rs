@@ -9,7 +9,7 @@ fn file(name: &str) -> Vec<u8> {
 }
 
 #[test]
-fn names_that_lead_outside_or_nowhere() {
+pub(crate) fn names_that_lead_outside_or_nowhere() {
     let invalid = |quoted: &str| format!("tar file contained invalid name \"{quoted}\"");
     let mut cases = Vec::new();
     let names = [
@@ -49,7 +49,7 @@ fn names_that_lead_outside_or_nowhere() {
 }
 
 #[test]
-fn names_hidden_in_other_places() {
+pub(crate) fn names_hidden_in_other_places() {
     let prefixed = |prefix: &'static [u8], name: &[u8]| {
         Tar::new()
             .entry(name, b'0', b"x", |b| put(b, 345, prefix))
@@ -137,7 +137,7 @@ fn names_hidden_in_other_places() {
 }
 
 #[test]
-fn odd_names_that_are_names() {
+pub(crate) fn odd_names_that_are_names() {
     run(&[
         case(
             "root entries",
@@ -213,7 +213,7 @@ fn odd_names_that_are_names() {
 }
 
 #[test]
-fn files_and_directories_in_each_others_way() {
+pub(crate) fn files_and_directories_in_each_others_way() {
     run(&[
         case(
             "through a file",
@@ -264,7 +264,7 @@ fn files_and_directories_in_each_others_way() {
 }
 
 #[test]
-fn long_and_deep_names() {
+pub(crate) fn long_and_deep_names() {
     let pax = |name: &str| {
         Tar::new()
             .pax(&[("path", name.as_bytes())])

@@ -1,5 +1,6 @@
 //! A raw archive writer that can lie, and a sandbox that notices.
 
+use std::cell::RefCell;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use cap_std::{ambient_authority, fs::Dir};
 use flate2::{Compression, write::GzEncoder};
-use tarball::{Links, UnpackError, UnpackOptions, Unpacked, unpack};
+use tarball::{Existing, Links, OnFailure, UnpackError, UnpackOptions, Unpacked, unpack};
 
 pub(crate) type Block = [u8; 512];
 
@@ -277,7 +278,7 @@ pub(crate) use Expect::{Fault, Tree as Leaves};
 pub(crate) struct Case<'a> {
     title: &'a str,
     links: Links,
-    plant: fn(&Sandbox),
+    plant: Option<fn(&Sandbox)>,
     archive: Vec<u8>,
     expect: Expect<'a>,
 }
@@ -286,7 +287,7 @@ pub(crate) fn case<'a>(title: &'a str, archive: Vec<u8>, expect: Expect<'a>) -> 
     Case {
         title,
         links: Links::Refuse,
-        plant: |_| {},
+        plant: None,
         archive,
         expect,
     }
@@ -300,20 +301,61 @@ impl Case<'_> {
 
     /// Something to lie in the root before.
     pub(crate) fn plant(mut self, plant: fn(&Sandbox)) -> Self {
-        self.plant = plant;
+        self.plant = Some(plant);
         self
+    }
+
+    fn sandbox(&self) -> (Sandbox, Vec<String>) {
+        let mut sandbox = Sandbox::new();
+        if let Some(plant) = self.plant {
+            plant(&sandbox);
+        }
+        sandbox.before = sandbox.surroundings();
+        let planted = sandbox.tree();
+        (sandbox, planted)
     }
 }
 
-/// Runs each case with its own policy for the outcome, and with the others for their safety.
+/// An archive of the tables, for whoever wants to see them all.
+pub(crate) struct Collected {
+    pub(crate) title: String,
+    pub(crate) archive: Vec<u8>,
+    pub(crate) planted: bool,
+}
+
+thread_local! {
+    static COLLECTED: RefCell<Option<Vec<Collected>>> = const { RefCell::new(None) };
+}
+
+/// The archives that these tables would run.
+pub(crate) fn collect(tables: &[fn()]) -> Vec<Collected> {
+    COLLECTED.set(Some(Vec::new()));
+    tables.iter().for_each(|table| table());
+    COLLECTED.take().unwrap()
+}
+
+/// Runs each case with its own policy for the outcome, with the others for their safety, and with each
+/// once more for what is cleaned up.
 pub(crate) fn run(cases: &[Case<'_>]) {
+    let collecting = COLLECTED.with_borrow_mut(|collected| {
+        let Some(collected) = collected else {
+            return false;
+        };
+        collected.extend(cases.iter().map(|case| Collected {
+            title: case.title.to_owned(),
+            archive: case.archive.clone(),
+            planted: case.plant.is_some(),
+        }));
+        true
+    });
+    if collecting {
+        return;
+    }
     for case in cases {
         println!("{}", case.title);
         for links in [Links::Refuse, Links::Ignore, Links::Inside] {
-            let sandbox = Sandbox::new();
-            (case.plant)(&sandbox);
-            let planted: Vec<String> = sandbox
-                .tree()
+            let (sandbox, planted) = case.sandbox();
+            let names: Vec<String> = planted
                 .iter()
                 .map(|line| {
                     line.split_once("->")
@@ -321,18 +363,26 @@ pub(crate) fn run(cases: &[Case<'_>]) {
                         .to_owned()
                 })
                 .collect();
-            let before = Sandbox {
-                before: sandbox.surroundings(),
-                ..sandbox
-            };
             let options = UnpackOptions {
                 links,
                 ..UnpackOptions::default()
             };
-            let result = before.unpack(&case.archive, &options);
-            before.assert_clean(&planted);
+            let result = sandbox.unpack(&case.archive, &options);
+            sandbox.assert_clean(&names);
             if links == case.links {
-                check(case.title, &case.expect, result, &before.tree());
+                check(case.title, &case.expect, result, &sandbox.tree());
+            }
+
+            // What fails and keeps what is there leaves the tree as it was.
+            let (sandbox, planted) = case.sandbox();
+            let options = UnpackOptions {
+                existing: Existing::Refuse,
+                on_failure: OnFailure::Remove,
+                ..options
+            };
+            if let Err(error) = sandbox.unpack(&case.archive, &options) {
+                assert_eq!(sandbox.tree(), planted, "{}: after cleaning up", case.title);
+                assert_eq!(error.cleanup().unwrap().left, 0, "{}", case.title);
             }
         }
     }

@@ -9,7 +9,7 @@ use tarball::{UnpackErrorKind, UnpackOptions};
 use crate::support::{Fault, Leaves, Sandbox, Tar, case, put, run};
 
 #[test]
-fn types_that_are_refused() {
+pub(crate) fn types_that_are_refused() {
     for (flag, mode) in [
         (b'3', "Dcrw-r--r--"),
         (b'4', "Drw-r--r--"),
@@ -47,7 +47,7 @@ fn types_that_are_refused() {
 }
 
 #[test]
-fn sparse_files_of_every_kind_are_refused() {
+pub(crate) fn sparse_files_of_every_kind_are_refused() {
     let text = "tar file entry s contained unsupported file type -rw-r--r--";
     let pax = |records: &[(&str, &[u8])]| Tar::new().pax(records).file("s", "x").end();
     run(&[
@@ -86,7 +86,7 @@ fn sparse_files_of_every_kind_are_refused() {
 }
 
 #[test]
-fn types_that_are_files() {
+pub(crate) fn types_that_are_files() {
     run(&[
         case(
             "oldest",
@@ -188,7 +188,7 @@ fn an_older_file_does_not_lend_its_mode() {
 }
 
 #[test]
-fn owners_do_not_matter() {
+pub(crate) fn owners_do_not_matter() {
     let ids = |b: &mut crate::support::Block| {
         put(b, 108, b"\xff\xff\xff\xff\xff\xff\xff\xfe");
         put(b, 116, b"garbage!");
@@ -255,7 +255,7 @@ fn times_are_kept_but_never_in_the_future() {
 }
 
 #[test]
-fn times_that_are_none() {
+pub(crate) fn times_that_are_none() {
     let text = "tar error: archive/tar: invalid tar header: bad number";
     let blank = Tar::new()
         .entry(b"a", b'0', b"x", |b| b[136..148].fill(b' '))
