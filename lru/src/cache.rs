@@ -16,9 +16,9 @@ use crate::stats::Stats;
 /// Every operation takes one short lock and constant time, growing and shrinking amortised, except those that say otherwise.
 /// Values are handed out as clones: put what is large into an [`Arc`].
 ///
-/// Under the lock run comparisons of keys, clones of values, and the clock. Hashes, weighers, listeners, the closures that
-/// make values, and the destructors of what leaves the cache run outside of it and may use the cache. A panic
-/// in any of them leaves the cache usable, as it was before the operation or as it is after it.
+/// Under the lock run comparisons of keys, clones of values, the clock, and the hashes of all keys when the table grows.
+/// Weighers, listeners, the closures that make values, and the destructors of what leaves the cache run outside of it and
+/// may use the cache. A panic in any of them leaves the cache usable, as it was before the operation or as it is after it.
 ///
 /// ```
 /// use buildfarm_lru::Cache;
@@ -111,10 +111,10 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
     fn insert_for(&self, key: K, value: V, ttl: Option<Duration>) -> Option<V> {
         let Shared { core, config } = &*self.shared;
         let mut out = Outbox::new();
-        let hash = config.hash(&key);
-        let extra = config.extra(&key, &value, ttl);
+        let entry = config.entry(key, value, ttl);
+        let hasher = |key: &K| config.hash(key);
         let now = || config.now();
-        let inserted = core.lock().insert(hash, key, value, extra, now, &mut out);
+        let inserted = core.lock().insert(entry, hasher, now, &mut out);
         let old = inserted.settle(&mut out);
         config.report(out);
         old
@@ -154,18 +154,17 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
         let value = make(&key)?;
         let Shared { core, config } = &*self.shared;
         let mut out = Outbox::new();
-        let hash = config.hash(&key);
-        let extra = config.extra(&key, &value, None);
-        let kept = value.clone();
+        let entry = config.entry(key, value.clone(), None);
+        let hasher = |key: &K| config.hash(key);
         let now = || config.now();
         let mut locked = core.lock();
-        if let Some(at) = locked.find_live(hash, &key, now) {
+        if let Some(at) = locked.find_live(entry.hash, &entry.key, now) {
             locked.touch(at);
             let first = locked.entry(at).1.clone();
             drop(locked);
             return Ok(first);
         }
-        let inserted = locked.insert(hash, key, kept, extra, now, &mut out);
+        let inserted = locked.insert(entry, hasher, now, &mut out);
         drop(locked);
         inserted.settle(&mut out);
         config.report(out);
@@ -184,6 +183,28 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
         let removed = core.lock().remove_key(hash, key, || config.now(), &mut out);
         config.report(out);
         removed.map(|(_, value)| value)
+    }
+
+    /// Another greatest number of entries; 0 means no limit. The least recently used ones make room, in time in
+    /// proportion to their number.
+    pub fn resize(&self, capacity: usize) {
+        let Shared { core, config } = &*self.shared;
+        let mut out = Outbox::new();
+        let hasher = |key: &K| config.hash(key);
+        core.lock()
+            .resize(capacity, hasher, || config.now(), &mut out);
+        config.report(out);
+    }
+
+    /// Another greatest weight; 0 means no limit. The least recently used ones make room, in time in proportion to their
+    /// number.
+    pub fn resize_weight(&self, max_weight: u64) {
+        let Shared { core, config } = &*self.shared;
+        let mut out = Outbox::new();
+        let hasher = |key: &K| config.hash(key);
+        core.lock()
+            .resize_weight(max_weight, hasher, || config.now(), &mut out);
+        config.report(out);
     }
 }
 
@@ -228,27 +249,11 @@ impl<K, V, S> Cache<K, V, S> {
         self.shared.core.lock().max_weight()
     }
 
-    /// Another greatest number of entries; 0 means no limit. The least recently used ones make room, in time in
-    /// proportion to their number.
-    pub fn resize(&self, capacity: usize) {
-        self.change(|core, now, out| core.resize(capacity, now, out));
-    }
-
-    /// Another greatest weight; 0 means no limit. The least recently used ones make room, in time in proportion to their
-    /// number.
-    pub fn resize_weight(&self, max_weight: u64) {
-        self.change(|core, now, out| core.resize_weight(max_weight, now, out));
-    }
-
     /// Removes the entries whose time has come. Looks at all of them, under the lock.
     pub fn purge_expired(&self) {
-        self.change(|core, now, out| core.purge_expired(now, out));
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Core<K, V>, &dyn Fn() -> u64, &mut Outbox<K, V>)) {
         let Shared { core, config } = &*self.shared;
         let mut out = Outbox::new();
-        change(&mut core.lock(), &|| config.now(), &mut out);
+        core.lock().purge_expired(|| config.now(), &mut out);
         config.report(out);
     }
 

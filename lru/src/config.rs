@@ -3,7 +3,7 @@ use std::hash::{BuildHasher, Hash};
 use std::time::{Duration, Instant};
 
 use crate::cache::Cache;
-use crate::core::{Core, Extra, fold};
+use crate::core::{Core, Entry, Extra};
 use crate::evicted::{Outbox, Reason};
 use crate::lru::Lru;
 
@@ -64,7 +64,7 @@ impl<K, V> Default for Builder<K, V> {
 impl<K, V, S> Builder<K, V, S> {
     /// At most so many entries; 0 means no limit.
     ///
-    /// Memory is taken as the cache fills. In any case there are at most 4,294,967,294 entries.
+    /// Memory is taken as the cache fills. In any case there are at most 1,610,612,736 entries.
     pub fn capacity(mut self, entries: usize) -> Self {
         self.capacity = entries;
         self
@@ -165,11 +165,11 @@ pub(crate) struct Config<K, V, S> {
 
 impl<K, V, S> Config<K, V, S> {
     #[inline]
-    pub(crate) fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u32
+    pub(crate) fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u64
     where
         S: BuildHasher,
     {
-        fold(self.hasher.hash_one(key))
+        self.hasher.hash_one(key)
     }
 
     /// Nanoseconds since the cache was made; never the greatest `u64`, which means never.
@@ -181,18 +181,26 @@ impl<K, V, S> Config<K, V, S> {
         nanos(now.saturating_duration_since(self.epoch))
     }
 
-    /// Weight and deadline of a new entry.
+    /// Weighs a new entry and finds its deadline.
     #[inline]
-    pub(crate) fn extra(&self, key: &K, value: &V, ttl: Option<Duration>) -> Extra {
-        Extra {
-            weight: match &self.weigher {
-                Some(weigher) => weigher(key, value),
-                None => 1,
-            },
-            deadline: match ttl.or(self.ttl) {
-                Some(ttl) => self.now().saturating_add(nanos(ttl)),
-                None => u64::MAX,
-            },
+    pub(crate) fn entry(&self, key: K, value: V, ttl: Option<Duration>) -> Entry<K, V>
+    where
+        K: Hash,
+        S: BuildHasher,
+    {
+        let weight = match &self.weigher {
+            Some(weigher) => weigher(&key, &value),
+            None => 1,
+        };
+        let deadline = match ttl.or(self.ttl) {
+            Some(ttl) => self.now().saturating_add(nanos(ttl)),
+            None => u64::MAX,
+        };
+        Entry {
+            hash: self.hash(&key),
+            key,
+            value,
+            extra: Extra { weight, deadline },
         }
     }
 

@@ -8,23 +8,25 @@ use hashbrown::HashTable;
 use crate::evicted::{Outbox, Reason};
 use crate::stats::Stats;
 
-/// Positions are `u32`, and one of them means none.
-pub(crate) const MOST: usize = u32::MAX as usize - 1;
+/// Positions are `u32`, and one of them means none. With that many entries the table has 2³¹ places.
+pub(crate) const MOST: usize = 3 << 29;
 
 const NONE: u32 = u32::MAX;
 
-/// Entries in a vector without holes, in a ring of links from the most recently used one round to it again, found through a
-/// table of their positions.
+/// Entries in the places of a hash table, linked in the order of their use by the numbers of those places.
 ///
-/// No code of the user runs while entries, ring and table disagree: comparisons and clocks come first, and whatever is to be
-/// dropped is handed out.
+/// The table never grows by itself, for that would move entries under their links: [`rebuild`](Self::rebuild) does it.
+///
+/// No code of the user runs while entries and links disagree: hashes, comparisons and clocks come first, and whatever is to
+/// be dropped is handed out.
 pub(crate) struct Core<K, V> {
-    table: HashTable<u32>,
-    nodes: Vec<Node<K, V>>,
-    /// For each node, from the first weight or deadline on; empty before.
+    table: HashTable<Node<K, V>>,
+    /// For each place of the table, from the first weight or deadline on; empty before.
     extras: Vec<Extra>,
-    /// The most recently used one; the one before it in the ring is the least recently used.
+    /// The most recently used one.
     head: u32,
+    /// The least recently used one.
+    tail: u32,
     capacity: usize,
     max_weight: u64,
     /// A sum of `u64`s never overflows it. Only kept with `extras`.
@@ -37,13 +39,10 @@ pub(crate) struct Core<K, V> {
 }
 
 pub(crate) struct Node<K, V> {
-    /// Towards the more recently used.
-    newer: u32,
-    older: u32,
-    /// Kept so that neither growing nor evicting calls the user's hasher.
-    hash: u32,
     key: K,
     value: V,
+    newer: u32,
+    older: u32,
 }
 
 /// What most caches do not need to know of an entry.
@@ -61,6 +60,14 @@ impl Extra {
     };
 }
 
+/// What is to be inserted.
+pub(crate) struct Entry<K, V> {
+    pub(crate) hash: u64,
+    pub(crate) key: K,
+    pub(crate) value: V,
+    pub(crate) extra: Extra,
+}
+
 /// What came of an insertion.
 pub(crate) enum Inserted<K, V> {
     New,
@@ -68,8 +75,6 @@ pub(crate) enum Inserted<K, V> {
     Replaced {
         key: K,
         old: V,
-        /// Whether the old one's time had come.
-        late: bool,
     },
     /// What was to be inserted is too heavy, and what was there under its key is gone.
     Rejected {
@@ -83,9 +88,9 @@ impl<K, V> Core<K, V> {
     pub(crate) fn new(capacity: usize, max_weight: u64) -> Self {
         Self {
             table: HashTable::new(),
-            nodes: Vec::new(),
             extras: Vec::new(),
             head: NONE,
+            tail: NONE,
             capacity: most(capacity),
             max_weight,
             weight: 0,
@@ -96,7 +101,7 @@ impl<K, V> Core<K, V> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.nodes.len()
+        self.table.len()
     }
 
     /// 0 if there is no limit.
@@ -122,19 +127,36 @@ impl<K, V> Core<K, V> {
 
     /// The position of a key, expired or not.
     #[inline]
-    pub(crate) fn find<Q>(&self, hash: u32, key: &Q) -> Option<u32>
+    pub(crate) fn find<Q>(&self, hash: u64, key: &Q) -> Option<u32>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let nodes = &self.nodes;
-        self.table
-            .find(spread(hash), |&at| nodes[at as usize].key.borrow() == key)
-            .copied()
+        let at = self
+            .table
+            .find_bucket_index(hash, |node| node.key.borrow() == key)?;
+        Some(at as u32)
+    }
+
+    /// Every position that is linked, or was found and not removed since, has an entry.
+    #[inline]
+    fn node(&self, at: u32) -> &Node<K, V> {
+        match self.table.get_bucket(at as usize) {
+            Some(node) => node,
+            None => unreachable!("no entry at {at}"),
+        }
+    }
+
+    #[inline]
+    fn node_mut(&mut self, at: u32) -> &mut Node<K, V> {
+        match self.table.get_bucket_mut(at as usize) {
+            Some(node) => node,
+            None => unreachable!("no entry at {at}"),
+        }
     }
 
     /// The position of a key whose time has not come. Changes nothing.
-    pub(crate) fn find_live<Q>(&self, hash: u32, key: &Q, now: impl FnOnce() -> u64) -> Option<u32>
+    pub(crate) fn find_live<Q>(&self, hash: u64, key: &Q, now: impl FnOnce() -> u64) -> Option<u32>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
@@ -147,7 +169,7 @@ impl<K, V> Core<K, V> {
     #[inline]
     pub(crate) fn get<Q>(
         &mut self,
-        hash: u32,
+        hash: u64,
         key: &Q,
         now: impl FnOnce() -> u64,
         out: &mut Outbox<K, V>,
@@ -172,30 +194,32 @@ impl<K, V> Core<K, V> {
 
     #[inline]
     pub(crate) fn entry(&self, at: u32) -> (&K, &V) {
-        let node = &self.nodes[at as usize];
+        let node = self.node(at);
         (&node.key, &node.value)
     }
 
     #[inline]
     pub(crate) fn value_mut(&mut self, at: u32) -> &mut V {
-        &mut self.nodes[at as usize].value
+        &mut self.node_mut(at).value
     }
 
     /// Inserts as the most recently used one. `out` gets what had to make room.
     #[inline]
     pub(crate) fn insert(
         &mut self,
-        hash: u32,
-        key: K,
-        value: V,
-        extra: Extra,
+        entry: Entry<K, V>,
+        hasher: impl Fn(&K) -> u64,
         now: impl FnOnce() -> u64,
         out: &mut Outbox<K, V>,
     ) -> Inserted<K, V>
     where
         K: Eq,
     {
-        let found = self.find(hash, &key);
+        let found = self.find(entry.hash, &entry.key);
+        let extra = entry.extra;
+        if found.is_none() && self.table.len() == self.table.capacity() {
+            self.rebuild(self.table.len() + 1, hasher);
+        }
         if extra != Extra::NONE {
             self.keep_extras();
             self.timed |= extra.deadline != u64::MAX;
@@ -204,47 +228,46 @@ impl<K, V> Core<K, V> {
         if self.max_weight > 0 && extra.weight > self.max_weight {
             self.stats.rejections += 1;
             let old = found.and_then(|at| self.remove_live(at, now, out));
+            let Entry { key, value, .. } = entry;
             return Inserted::Rejected { key, value, old };
         }
         self.stats.insertions += 1;
         if let Some(at) = found {
+            let Entry { key, value, .. } = entry;
             let late = self.is_expired(at, now);
-            if late {
-                self.count(Reason::Expired);
-            }
             let old = mem::replace(self.value_mut(at), value);
             if let Some(known) = self.extras.get_mut(at as usize) {
                 self.weight = self.weight - u128::from(known.weight) + u128::from(extra.weight);
                 *known = extra;
             }
             self.touch(at);
+            let inserted = if late {
+                self.count(Reason::Expired);
+                out.push(key, old, Reason::Expired);
+                Inserted::New
+            } else {
+                Inserted::Replaced { key, old }
+            };
             self.fit_weight(0, now, out);
-            return Inserted::Replaced { key, old, late };
+            return inserted;
         }
         self.fit_weight(extra.weight, now, out);
-        if self.nodes.len() >= self.capacity {
-            self.replace_oldest(hash, key, value, extra, now, out);
-        } else {
-            self.push(hash, key, value, extra);
+        if self.table.len() >= self.capacity {
+            self.evict_oldest(now, out);
         }
+        self.push(entry);
         Inserted::New
     }
 
-    /// Removes the entry at a position, which another one then may have.
+    /// Removes the entry at a position. No other one moves.
     pub(crate) fn remove(&mut self, at: u32) -> (K, V) {
-        let hash = self.nodes[at as usize].hash;
-        if let Ok(slot) = self.table.find_entry(spread(hash), |&other| other == at) {
-            slot.remove();
-        }
-        self.unlink(at);
-        let node = self.nodes.swap_remove(at as usize);
-        let last = self.nodes.len() as u32;
-        if last != at {
-            self.renumber(last, at);
-        }
+        let Ok(entry) = self.table.get_bucket_entry(at as usize) else {
+            unreachable!("no entry at {at}")
+        };
+        let (node, _) = entry.remove();
+        self.join(node.newer, node.older);
         if self.tracked {
-            let extra = self.extras.swap_remove(at as usize);
-            self.weight -= u128::from(extra.weight);
+            self.weight -= u128::from(self.extras[at as usize].weight);
         }
         (node.key, node.value)
     }
@@ -252,7 +275,7 @@ impl<K, V> Core<K, V> {
     /// Removes an entry for a caller, who does not get it if its time has come.
     pub(crate) fn remove_key<Q>(
         &mut self,
-        hash: u32,
+        hash: u64,
         key: &Q,
         now: impl FnOnce() -> u64,
         out: &mut Outbox<K, V>,
@@ -283,7 +306,7 @@ impl<K, V> Core<K, V> {
 
     /// The position of the least recently used entry.
     pub(crate) fn oldest(&self) -> Option<u32> {
-        self.nodes.get(self.head as usize).map(|head| head.newer)
+        (self.tail != NONE).then_some(self.tail)
     }
 
     /// The position of the most recently used entry.
@@ -296,62 +319,71 @@ impl<K, V> Core<K, V> {
         self.value_mut(self.head)
     }
 
-    /// From one position to the next less recently used one; after the last comes the first.
+    /// From one position to the next less recently used one. Of no meaning after the last.
     pub(crate) fn older(&self, at: u32) -> u32 {
-        self.nodes[at as usize].older
+        self.node(at).older
     }
 
-    /// From one position to the next more recently used one; after the last comes the first.
+    /// From one position to the next more recently used one. Of no meaning after the last.
     pub(crate) fn newer(&self, at: u32) -> u32 {
-        self.nodes[at as usize].newer
+        self.node(at).newer
     }
 
     pub(crate) fn resize(
         &mut self,
         capacity: usize,
+        hasher: impl Fn(&K) -> u64,
         now: impl FnOnce() -> u64,
         out: &mut Outbox<K, V>,
     ) {
         let now = self.time(now);
         self.capacity = most(capacity);
-        while self.nodes.len() > self.capacity {
+        while self.table.len() > self.capacity {
             self.evict_oldest(now, out);
         }
-        self.shrink();
+        self.shrink(hasher);
     }
 
     pub(crate) fn resize_weight(
         &mut self,
         max_weight: u64,
+        hasher: impl Fn(&K) -> u64,
         now: impl FnOnce() -> u64,
         out: &mut Outbox<K, V>,
     ) {
         let now = self.time(now);
         self.max_weight = max_weight;
         self.fit_weight(0, now, out);
-        self.shrink();
+        self.shrink(hasher);
     }
 
     pub(crate) fn purge_expired(&mut self, now: impl FnOnce() -> u64, out: &mut Outbox<K, V>) {
         let now = self.time(now);
-        let mut at = 0;
-        while (at as usize) < self.nodes.len() {
+        let mut next = self.tail;
+        while next != NONE {
+            let at = next;
+            next = self.newer(at);
             if self.is_expired(at, now) {
                 self.take_out(at, Reason::Expired, out);
-            } else {
-                at += 1;
             }
         }
     }
 
     /// Empties the cache; what was in it is returned, to be dropped where that does no harm.
-    pub(crate) fn clear(&mut self) -> Vec<Node<K, V>> {
-        self.table.clear();
-        self.extras.clear();
+    pub(crate) fn clear(&mut self) -> HashTable<Node<K, V>> {
+        self.extras = Vec::new();
         self.timed = false;
+        self.tracked = false;
         self.weight = 0;
-        self.head = NONE;
-        mem::take(&mut self.nodes)
+        (self.head, self.tail) = (NONE, NONE);
+        mem::take(&mut self.table)
+    }
+
+    /// Gives memory back if three quarters of it are unused.
+    fn shrink(&mut self, hasher: impl Fn(&K) -> u64) {
+        if self.table.capacity() / 4 > self.table.len() {
+            self.rebuild(self.table.len(), hasher);
+        }
     }
 
     /// Whether an entry's time has come, at the time that [`time`](Self::time) gave.
@@ -371,71 +403,83 @@ impl<K, V> Core<K, V> {
     fn keep_extras(&mut self) {
         if !self.tracked {
             self.tracked = true;
-            self.extras.resize(self.nodes.len(), Extra::NONE);
-            self.weight = self.nodes.len() as u128;
+            self.weight = self.table.len() as u128;
+            self.extras.resize(self.table.num_buckets(), Extra::NONE);
         }
     }
 
-    fn push(&mut self, hash: u32, key: K, value: V, extra: Extra) {
-        let at = self.nodes.len() as u32;
-        let (newer, older) = match self.oldest() {
-            Some(oldest) => (oldest, self.head),
-            None => (at, at),
-        };
-        self.nodes.push(Node {
-            newer,
-            older,
+    /// Inserts what is not there. The table must have room for it.
+    fn push(&mut self, entry: Entry<K, V>) {
+        let Entry {
             hash,
             key,
             value,
-        });
-        self.nodes[newer as usize].older = at;
-        self.nodes[older as usize].newer = at;
+            extra,
+        } = entry;
+        let older = self.head;
+        let node = Node {
+            key,
+            value,
+            newer: NONE,
+            older,
+        };
+        let place = self.table.insert_unique(hash, node, never_called);
+        let at = place.bucket_index() as u32;
         self.head = at;
-        self.enter(hash, at);
+        if older == NONE {
+            self.tail = at;
+        } else {
+            self.node_mut(older).newer = at;
+        }
         if self.tracked {
-            self.extras.push(extra);
+            self.extras[at as usize] = extra;
             self.weight += u128::from(extra.weight);
         }
     }
 
-    /// Evicts, and inserts in the place of what was evicted: in the ring that is a turn by one.
-    fn replace_oldest(
-        &mut self,
-        hash: u32,
-        key: K,
-        value: V,
-        extra: Extra,
-        now: u64,
-        out: &mut Outbox<K, V>,
-    ) {
-        let Some(at) = self.oldest() else { return };
-        let reason = self.reason(at, now);
-        let node = &mut self.nodes[at as usize];
-        let old_hash = mem::replace(&mut node.hash, hash);
-        let old_key = mem::replace(&mut node.key, key);
-        let old_value = mem::replace(&mut node.value, value);
-        if let Ok(slot) = self
-            .table
-            .find_entry(spread(old_hash), |&other| other == at)
-        {
-            slot.remove();
+    /// Moves everything to a table for that many entries and some more.
+    ///
+    /// Removals may leave places that are neither free nor taken; the more there is to spare, the rarer that is, and
+    /// the longer it takes until all places are used up and it all has to be done again.
+    #[cold]
+    fn rebuild(&mut self, entries: usize, hasher: impl Fn(&K) -> u64) {
+        // All that may panic comes first.
+        let len = self.table.len();
+        let mut hashes = Vec::with_capacity(len);
+        let mut at = self.tail;
+        while at != NONE {
+            let node = self.node(at);
+            hashes.push(hasher(&node.key));
+            at = node.newer;
         }
-        self.enter(hash, at);
-        self.head = at;
-        if let Some(known) = self.extras.get_mut(at as usize) {
-            self.weight = self.weight - u128::from(known.weight) + u128::from(extra.weight);
-            *known = extra;
+        let mut old = mem::replace(
+            &mut self.table,
+            HashTable::with_capacity(entries + entries / 8 + 4),
+        );
+        let places = if self.tracked {
+            self.table.num_buckets()
+        } else {
+            0
+        };
+        let extras = mem::replace(&mut self.extras, vec![Extra::NONE; places]);
+        let mut next = self.tail;
+        self.weight = 0;
+        (self.head, self.tail) = (NONE, NONE);
+        for hash in hashes {
+            let Ok(entry) = old.get_bucket_entry(next as usize) else {
+                unreachable!("no entry at {next}")
+            };
+            let at = next;
+            let (node, _) = entry.remove();
+            next = node.newer;
+            let extra = extras.get(at as usize).copied().unwrap_or(Extra::NONE);
+            self.push(Entry {
+                hash,
+                key: node.key,
+                value: node.value,
+                extra,
+            });
         }
-        self.count(reason);
-        out.push(old_key, old_value, reason);
-    }
-
-    fn enter(&mut self, hash: u32, at: u32) {
-        let nodes = &self.nodes;
-        self.table.insert_unique(spread(hash), at, |&other| {
-            spread(nodes[other as usize].hash)
-        });
     }
 
     /// Evicts until that much more has room.
@@ -453,7 +497,7 @@ impl<K, V> Core<K, V> {
         if self.tracked {
             self.weight
         } else {
-            self.nodes.len() as u128
+            self.table.len() as u128
         }
     }
 
@@ -486,62 +530,34 @@ impl<K, V> Core<K, V> {
         if at == head {
             return;
         }
-        let tail = self.nodes[head as usize].newer;
-        if at != tail {
-            let Node { newer, older, .. } = self.nodes[at as usize];
-            self.nodes[newer as usize].older = older;
-            self.nodes[older as usize].newer = newer;
-            let node = &mut self.nodes[at as usize];
-            node.newer = tail;
-            node.older = head;
-            self.nodes[tail as usize].older = at;
-            self.nodes[head as usize].newer = at;
-        }
-        // The least recently used one only needs the ring to be turned.
+        let node = self.node_mut(at);
+        let (newer, older) = (node.newer, node.older);
+        node.newer = NONE;
+        node.older = head;
+        self.join(newer, older);
+        self.node_mut(head).newer = at;
         self.head = at;
     }
 
-    fn unlink(&mut self, at: u32) {
-        let Node { newer, older, .. } = self.nodes[at as usize];
-        self.nodes[newer as usize].older = older;
-        self.nodes[older as usize].newer = newer;
-        if self.head == at {
-            self.head = if older == at { NONE } else { older };
-        }
-    }
-
-    /// The node that was at `from` has been moved to `to`.
-    fn renumber(&mut self, from: u32, to: u32) {
-        let Node {
-            newer, older, hash, ..
-        } = self.nodes[to as usize];
-        if newer == from {
-            // It is the only one left.
-            let node = &mut self.nodes[to as usize];
-            (node.newer, node.older) = (to, to);
+    /// Makes two positions neighbours, of which either may be none.
+    #[inline]
+    fn join(&mut self, newer: u32, older: u32) {
+        if newer == NONE {
+            self.head = older;
         } else {
-            self.nodes[newer as usize].older = to;
-            self.nodes[older as usize].newer = to;
+            self.node_mut(newer).older = older;
         }
-        if self.head == from {
-            self.head = to;
-        }
-        if let Some(slot) = self.table.find_mut(spread(hash), |&other| other == from) {
-            *slot = to;
+        if older == NONE {
+            self.tail = newer;
+        } else {
+            self.node_mut(older).newer = newer;
         }
     }
+}
 
-    /// Gives memory back once three quarters of it are unused.
-    fn shrink(&mut self) {
-        let len = self.nodes.len();
-        if self.nodes.capacity() / 4 > len {
-            self.nodes.shrink_to(len);
-            self.extras.shrink_to(len);
-            let nodes = &self.nodes;
-            self.table
-                .shrink_to(len, |&other| spread(nodes[other as usize].hash));
-        }
-    }
+/// The table asks for hashes only to grow, and never has to.
+fn never_called<K, V>(_: &Node<K, V>) -> u64 {
+    unreachable!("the table grows by itself")
 }
 
 fn most(capacity: usize) -> usize {
@@ -549,16 +565,4 @@ fn most(capacity: usize) -> usize {
         0 => MOST,
         _ => capacity.min(MOST),
     }
-}
-
-/// What is kept of a hash.
-#[inline]
-pub(crate) fn fold(hash: u64) -> u32 {
-    (hash ^ (hash >> 32)) as u32
-}
-
-/// What the table is given: it takes positions from the low bits and tags from the highest seven.
-#[inline]
-fn spread(hash: u32) -> u64 {
-    u64::from(hash) << 32 | u64::from(hash)
 }

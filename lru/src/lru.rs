@@ -104,10 +104,10 @@ impl<K: Hash + Eq, V, S: BuildHasher> Lru<K, V, S> {
 
     fn insert_for(&mut self, key: K, value: V, ttl: Option<Duration>) -> Option<V> {
         let mut out = Outbox::new();
-        let hash = self.config.hash(&key);
-        let extra = self.config.extra(&key, &value, ttl);
+        let entry = self.config.entry(key, value, ttl);
+        let hasher = |key: &K| self.config.hash(key);
         let now = || self.config.now();
-        let inserted = self.core.insert(hash, key, value, extra, now, &mut out);
+        let inserted = self.core.insert(entry, hasher, now, &mut out);
         let old = inserted.settle(&mut out);
         self.config.report(out);
         old
@@ -140,13 +140,14 @@ impl<K: Hash + Eq, V, S: BuildHasher> Lru<K, V, S> {
         }
         let value = make(&key)?;
         let mut out = Outbox::new();
-        let extra = self.config.extra(&key, &value, None);
+        let entry = self.config.entry(key, value, None);
+        let hasher = |key: &K| self.config.hash(key);
         let now = || self.config.now();
-        let inserted = self.core.insert(hash, key, value, extra, now, &mut out);
+        let inserted = self.core.insert(entry, hasher, now, &mut out);
         self.config.report(out);
         Ok(match inserted {
             Inserted::Rejected { value, .. } => Held::Passed(value),
-            Inserted::New | Inserted::Replaced { .. } => Held::Cached(self.core.newest_mut()),
+            _ => Held::Cached(self.core.newest_mut()),
         })
     }
 
@@ -163,6 +164,26 @@ impl<K: Hash + Eq, V, S: BuildHasher> Lru<K, V, S> {
             .remove_key(hash, key, || self.config.now(), &mut out);
         self.config.report(out);
         removed.map(|(_, value)| value)
+    }
+
+    /// Another greatest number of entries; 0 means no limit. The least recently used ones make room, in time in
+    /// proportion to their number.
+    pub fn resize(&mut self, capacity: usize) {
+        let mut out = Outbox::new();
+        let hasher = |key: &K| self.config.hash(key);
+        let now = || self.config.now();
+        self.core.resize(capacity, hasher, now, &mut out);
+        self.config.report(out);
+    }
+
+    /// Another greatest weight; 0 means no limit. The least recently used ones make room, in time in proportion to their
+    /// number.
+    pub fn resize_weight(&mut self, max_weight: u64) {
+        let mut out = Outbox::new();
+        let hasher = |key: &K| self.config.hash(key);
+        let now = || self.config.now();
+        self.core.resize_weight(max_weight, hasher, now, &mut out);
+        self.config.report(out);
     }
 }
 
@@ -199,23 +220,6 @@ impl<K, V, S> Lru<K, V, S> {
     /// The greatest weight; 0 means no limit.
     pub fn max_weight(&self) -> u64 {
         self.core.max_weight()
-    }
-
-    /// Another greatest number of entries; 0 means no limit. The least recently used ones make room, in time in
-    /// proportion to their number.
-    pub fn resize(&mut self, capacity: usize) {
-        let mut out = Outbox::new();
-        self.core.resize(capacity, || self.config.now(), &mut out);
-        self.config.report(out);
-    }
-
-    /// Another greatest weight; 0 means no limit. The least recently used ones make room, in time in proportion to their
-    /// number.
-    pub fn resize_weight(&mut self, max_weight: u64) {
-        let mut out = Outbox::new();
-        self.core
-            .resize_weight(max_weight, || self.config.now(), &mut out);
-        self.config.report(out);
     }
 
     /// Removes all entries, unreported.
@@ -359,13 +363,7 @@ impl<K, V> Inserted<K, V> {
     pub(crate) fn settle(self, out: &mut Outbox<K, V>) -> Option<V> {
         match self {
             Self::New => None,
-            Self::Replaced { key, old, late } => {
-                if late {
-                    out.push(key, old, Reason::Expired);
-                    return None;
-                }
-                Some(old)
-            }
+            Self::Replaced { old, .. } => Some(old),
             Self::Rejected { key, value, old } => {
                 out.push(key, value, Reason::TooHeavy);
                 old.map(|(_, value)| value)
