@@ -5,6 +5,7 @@
 //!
 //! * [`reclog`]: records in a file, read without copying, appended without losing any.
 //! * [`proto`]: the messages in the records.
+//! * [`store`]: rows, indices and text that versions of a corpus share.
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
@@ -12,3 +13,4 @@ struct Readme;
 
 pub mod proto;
 pub mod reclog;
+pub mod store;
