@@ -1,9 +1,9 @@
-//! A parallel gzip writer.
+//! A parallel gzip writer and reader.
 //!
-//! What is written to a [`Writer`] is cut into chunks, the chunks are compressed by several threads at once, and each
-//! becomes a gzip member of its own, in order, in the sink behind the writer. A file of several members is an ordinary gzip
-//! file: RFC 1952 §2.2 defines it so, and `gzip -d`, Go's `compress/gzip` and flate2's `MultiGzDecoder` read it as one.
-//! This is the format of the Go build system's package of the same name.
+//! What is written to a [`Writer`] (or an `AsyncWriter`, with the feature `tokio`) is cut into chunks, the chunks are
+//! compressed by several threads at once, and each becomes a gzip member of its own, in order, in the sink behind the
+//! writer. A file of several members is an ordinary gzip file: RFC 1952 section 2.2 defines it so, and `gzip -d`, Go's
+//! `compress/gzip` and flate2's `MultiGzDecoder` read it as one.
 //!
 //! ```
 //! use std::io::{Read, Write};
@@ -18,34 +18,54 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! # How it behaves
+//! # How the writers behave
 //!
 //! * Every member but the last holds exactly [`chunk_size`](Builder::chunk_size) bytes of input, however they were
-//!   written; only [`flush`](std::io::Write::flush) makes a shorter one.
-//! * At most `2 * threads + 1` chunks are under way, so a slow sink slows the writer down instead of filling memory. The
+//!   written; only a flush makes a shorter one. [`Layout`] tells what else there is.
+//! * At most `1.5 * threads + 1` chunks are under way, so a slow sink slows the writer down instead of filling memory. The
 //!   buffers are used again.
 //! * An error of the sink is returned by the next write, and by [`finish`](Writer::finish).
 //! * Threads are started as chunks arrive. Input of less than one chunk starts none.
-//! * A chunk that does not get smaller is stored, so output is never more than 0.01 % larger than input, plus 23 bytes a
-//!   member.
+//! * A chunk that would not get smaller is stored, so output is never more than 0.01 % larger than input, plus 33 bytes a
+//!   member. Chunks that look like noise (archives, pictures) are stored without trying.
+//! * A writer dropped without [`finish`](Writer::finish) leaves a file that every gunzip reports as cut off, and logs an
+//!   error.
+//!
+//! # Levels and engines
+//!
+//! From 0 (store) and 1 (fast) to 12 (small); the default is 6. The feature `libdeflate`, on by default, compresses with
+//! libdeflate, a C library; without it everything is Rust (zlib-rs) and some two times slower. The feature `isal` adds
+//! Intel's ISA-L for level 1, about twice as fast on x86-64 with AVX2; building it needs nasm, autoconf, automake and
+//! libtool. `unsafe` is forbidden here; it stays in those dependencies.
 //!
 //! # What it does not do
 //!
-//! **It does not finish by itself.** Dropping a writer without [`finish`](Writer::finish) ends its threads and loses what
-//! was under way. Because members are complete in themselves, what the sink received may look like a whole but shorter
-//! gzip file.
-//!
-//! Decoders that stop after the first member (flate2's `GzDecoder`, some HTTP clients) see the first chunk only. There is
-//! no decoder here, no single-member mode, no dictionary carried from chunk to chunk, and no async writer.
+//! Decoders that stop after the first member (flate2's `GzDecoder`, some HTTP clients) see the first chunk only, unless
+//! written with [`Layout::Single`]. There is no file name or time in the header, no zlib or zstd, and no index file.
 
+#[cfg(feature = "tokio")]
+mod async_writer;
 mod builder;
-#[expect(dead_code, reason = "the reading side is on its way")]
+mod chunker;
+mod engine;
+mod failure;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the reading side is on its way")
+)]
 mod layout;
 mod member;
 mod pipeline;
+mod sample;
+mod sync;
+mod tail;
 mod writer;
 
-pub use crate::builder::{Builder, DEFAULT_CHUNK_SIZE, MAX_CHUNK_SIZE, MAX_THREADS};
+#[cfg(feature = "tokio")]
+pub use crate::async_writer::AsyncWriter;
+pub use crate::builder::{
+    Builder, DEFAULT_CHUNK_SIZE, DEFAULT_LEVEL, MAX_CHUNK_SIZE, MAX_LEVEL, MAX_THREADS,
+};
 pub use crate::layout::Layout;
 pub use crate::writer::Writer;
 

@@ -1,83 +1,161 @@
-use std::io;
+//! Chunks to members: what a worker does.
 
-use flate2::{Compress, Compression, Crc, FlushCompress, Status};
+use std::ops::Range;
 
-/// As the Go original writes it: deflate, no flags, no time, unknown system (RFC 1952 §2.3).
-const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+use crate::engine::{self, Engine, Stream, stored_len};
+use crate::layout::{BGZF_BLOCK, Layout, TRAILER_LEN};
+use crate::sample;
 
-/// The most a stored deflate block can hold (RFC 1951 §3.2.4).
-const STORED_BLOCK: usize = 0xffff;
+/// Room kept free before each output, for what has to be written first: see [`Tail`](crate::tail::Tail).
+pub(crate) const FRONT: usize = 10;
 
-/// Makes gzip members, one after the other.
-#[derive(Debug)]
-pub(crate) struct Members {
-    level: Compression,
-    deflate: Compress,
-    crc: Crc,
+/// Input of one job: a chunk, and for [`Layout::Single`] what lies before it.
+#[derive(Debug, Default)]
+pub(crate) struct Chunk {
+    pub(crate) bytes: Vec<u8>,
+    /// How many of the bytes are the dictionary, and belong to the chunk before.
+    pub(crate) dictionary: usize,
 }
 
-impl Members {
-    pub(crate) fn new(level: u32) -> Self {
-        let level = Compression::new(level);
-        Self {
-            level,
-            deflate: Compress::new(level, false),
-            crc: Crc::new(),
+impl Chunk {
+    pub(crate) fn input(&self) -> &[u8] {
+        &self.bytes[self.dictionary..]
+    }
+}
+
+/// A compressed chunk. The buffer is never shortened, so that using it again needs no clearing, and what was never written
+/// to takes no memory.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    buffer: Vec<u8>,
+    /// Of the bytes in the buffer; begins at [`FRONT`].
+    end: usize,
+    /// Of the chunk; for [`Layout::Single`] only.
+    pub(crate) crc: flate2::Crc,
+}
+
+impl Output {
+    /// Empties it and makes room for `len` bytes.
+    fn begin(&mut self, len: usize) {
+        if self.buffer.len() < FRONT + len {
+            self.buffer = vec![0; FRONT + len];
+        }
+        self.end = FRONT;
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.buffer[self.end..self.end + bytes.len()].copy_from_slice(bytes);
+        self.end += bytes.len();
+    }
+
+    /// The place for `len` more bytes; [`Self::end`] is to be moved.
+    fn room(&mut self, len: usize) -> &mut [u8] {
+        &mut self.buffer[self.end..self.end + len]
+    }
+
+    /// The compressed bytes, with the place before them.
+    pub(crate) fn with_front(&mut self) -> &mut [u8] {
+        &mut self.buffer[..self.end]
+    }
+
+    pub(crate) fn bytes(&self, range: Range<usize>) -> &[u8] {
+        &self.buffer[range]
+    }
+}
+
+/// Makes the members of a layout, chunk after chunk.
+pub(crate) struct Compressor {
+    layout: Layout,
+    codec: Codec,
+}
+
+enum Codec {
+    Whole(Engine),
+    /// For [`Layout::Single`]; no stream for level 0.
+    Parts(Option<Stream>),
+}
+
+impl Compressor {
+    pub(crate) fn new(level: u32, layout: Layout) -> Self {
+        let codec = match layout {
+            Layout::Single => Codec::Parts((level > 0).then(|| Stream::new(level))),
+            _ => Codec::Whole(Engine::new(level)),
+        };
+        Self { layout, codec }
+    }
+
+    /// Replaces `output` by what the chunk becomes.
+    pub(crate) fn compress(&mut self, chunk: &Chunk, output: &mut Output) {
+        let input = chunk.input();
+        let store = sample::incompressible(input);
+        match &mut self.codec {
+            Codec::Parts(stream) => {
+                output.begin(stored_len(input.len()));
+                let stream = stream.as_mut().filter(|_| !store);
+                part(stream, chunk, output);
+            }
+            Codec::Whole(engine) => {
+                let engine = &mut match store {
+                    true => None,
+                    false => Some(engine),
+                };
+                let block = match self.layout {
+                    Layout::Bgzf => BGZF_BLOCK,
+                    _ => input.len().max(1),
+                };
+                let each = self.layout.header().len() + stored_len(block) + TRAILER_LEN;
+                output.begin(each * input.len().div_ceil(block).max(1));
+                if input.is_empty() {
+                    return member(self.layout, engine, input, output);
+                }
+                for block in input.chunks(block) {
+                    member(self.layout, engine, block, output);
+                }
+            }
         }
     }
-
-    /// Replaces `output` by a member that holds `input`.
-    pub(crate) fn write(&mut self, input: &[u8], output: &mut Vec<u8>) -> io::Result<()> {
-        output.clear();
-        output.extend_from_slice(&HEADER);
-        if !self.deflate(input, output)? {
-            output.truncate(HEADER.len());
-            store(input, output);
-        }
-        self.crc.reset();
-        self.crc.update(input);
-        output.extend_from_slice(&self.crc.sum().to_le_bytes());
-        // Modulo 2^32, says the format.
-        output.extend_from_slice(&(input.len() as u32).to_le_bytes());
-        Ok(())
-    }
-
-    /// False if storing takes less room.
-    fn deflate(&mut self, input: &[u8], output: &mut Vec<u8>) -> io::Result<bool> {
-        self.deflate.reset();
-        let begin = output.len();
-        // Room for the worst case, so that one call is enough. What is not needed is not touched, and costs no memory.
-        output.reserve(deflate_bound(input.len()));
-        let status = self
-            .deflate
-            .compress_vec(input, output, FlushCompress::Finish)
-            .map_err(io::Error::other)?;
-        if status != Status::StreamEnd {
-            // zlib-rs 0.6 keeps unwritten output over a reset, and panics later.
-            self.deflate = Compress::new(self.level, false);
-            return Ok(false);
-        }
-        Ok(output.len() - begin <= stored_len(input.len()))
-    }
 }
 
-/// The fastest level spends up to 9 bits a byte, and 10 for each block; the others store what they cannot compress.
-fn deflate_bound(len: usize) -> usize {
-    len + len / 8 + len / 1024 + 1024
+/// Adds a member that holds `input`, stored if there is no engine or it is of no use.
+fn member(layout: Layout, engine: &mut Option<&mut Engine>, input: &[u8], output: &mut Output) {
+    let begin = output.end;
+    output.push(layout.header());
+    let limit = stored_len(input.len());
+    let room = output.room(limit);
+    let deflated = engine
+        .as_mut()
+        .and_then(|engine| engine.deflate(input, room));
+    output.end += deflated.unwrap_or_else(|| {
+        engine::store(input, room, true);
+        limit
+    });
+    output.push(&crc32(input).to_le_bytes());
+    // Modulo 2^32, says the format.
+    output.push(&(input.len() as u32).to_le_bytes());
+    layout.set_len(&mut output.buffer[begin..output.end]);
 }
 
-fn stored_len(len: usize) -> usize {
-    len + 5 * len.div_ceil(STORED_BLOCK).max(1)
+fn part(stream: Option<&mut Stream>, chunk: &Chunk, output: &mut Output) {
+    let (dictionary, input) = chunk.bytes.split_at(chunk.dictionary);
+    let limit = stored_len(input.len());
+    let room = output.room(limit);
+    let deflated = stream.and_then(|stream| stream.part(dictionary, input, room));
+    output.end += deflated.unwrap_or_else(|| {
+        engine::store(input, room, false);
+        limit
+    });
+    output.crc.reset();
+    output.crc.update(input);
 }
 
-fn store(input: &[u8], output: &mut Vec<u8>) {
-    output.reserve(stored_len(input.len()) + 8);
-    let blocks = input.len().div_ceil(STORED_BLOCK);
-    for (i, block) in input.chunks(STORED_BLOCK).enumerate() {
-        let len = block.len() as u16;
-        output.push(u8::from(i + 1 == blocks));
-        output.extend_from_slice(&len.to_le_bytes());
-        output.extend_from_slice(&(!len).to_le_bytes());
-        output.extend_from_slice(block);
-    }
+#[cfg(feature = "libdeflate")]
+fn crc32(bytes: &[u8]) -> u32 {
+    libdeflater::crc32(bytes)
+}
+
+#[cfg(not(feature = "libdeflate"))]
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    crc.sum()
 }

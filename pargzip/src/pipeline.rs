@@ -1,193 +1,209 @@
-use std::collections::VecDeque;
-use std::io::{self, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+//! The threads between a writer and its sink.
+//!
+//! All state is behind one lock, which is held only to move buffers about, never while compressing or writing. There are
+//! two reasons to wait, each with its condition variable: workers wait for *something to do*, the one writing side waits
+//! for *room* (or for everything to be done). Whoever changes a state that another may wait for says so before it lets go
+//! of what it holds:
+//!
+//! * A chunk is handed over: one worker is told. Workers look for work before they wait, so none is missed.
+//! * A worker finishes the chunk whose turn it is: it writes it itself if the sink is free. If another worker has the sink,
+//!   that one looks again when it gives the sink back, under the same lock. So no finished chunk stays behind.
+//! * A chunk has been written: the writing side is told.
+//! * Something failed, or the end has come: all are told.
 
-use crate::member::Members;
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Waker;
+
+use crate::Layout;
+use crate::failure::Failure;
+use crate::member::{Chunk, Compressor, Output};
+use crate::sync::{Arc, Condvar, JoinHandle, Mutex, MutexGuard, spawn};
+
+#[cfg(feature = "tokio")]
+pub(crate) mod pulled;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
     pub(crate) level: u32,
     pub(crate) threads: usize,
+    /// A whole number of blocks, if the layout has blocks.
     pub(crate) chunk_size: usize,
+    pub(crate) layout: Layout,
+    pub(crate) empty_output: bool,
 }
 
-/// The threads between the writer and its sink: workers that compress chunks, and one emitter that writes the members in
-/// the order of the chunks.
-///
-/// Dropping it stops them as soon as what they are in the middle of is done.
-#[derive(Debug)]
-pub(crate) struct Pipeline<W> {
-    shared: Arc<Shared>,
+impl Settings {
+    /// Most chunks under way: one for each thread, and some ready for those who finish first.
+    fn limit(&self) -> usize {
+        self.threads + self.threads.div_ceil(2) + 1
+    }
+}
+
+/// Where workers put finished chunks, in order.
+pub(crate) trait Exit: Send + 'static {
+    fn write(&mut self, output: &mut Output) -> io::Result<()>;
+}
+
+/// Dropping it stops the workers as soon as what they are in the middle of is done.
+pub(crate) struct Pipeline<X> {
+    shared: Arc<Shared<X>>,
     workers: Vec<JoinHandle<()>>,
-    emitter: Option<JoinHandle<Option<W>>>,
 }
 
-#[derive(Debug)]
-struct Shared {
+struct Shared<X> {
     settings: Settings,
-    state: Mutex<State>,
-    /// Set with `State::failure`, to be seen without the lock.
-    failed: AtomicBool,
-    /// For workers: there is a job, or an end.
-    job: Condvar,
-    /// For the emitter: the next member is there, or a flush is wanted, or an end.
-    member: Condvar,
-    /// For the writer: something was emitted or flushed, or failed.
+    state: Mutex<State<X>>,
+    /// For workers: there is something to do, or an end.
+    work: Condvar,
+    /// For the writing side: something was written, or failed.
     progress: Condvar,
 }
 
-#[derive(Debug, Default)]
-struct State {
+struct State<X> {
     jobs: VecDeque<Job>,
-    /// Members not yet taken by the emitter, in order; `None` while being compressed. The first has number `first`.
-    members: VecDeque<Option<Vec<u8>>>,
+    /// Chunks not yet taken for writing, in order; `None` while waiting or being compressed. The first has number `first`.
+    done: VecDeque<Option<Output>>,
     first: u64,
-    /// Chunks submitted and not yet written to the sink.
+    /// Chunks handed over and not yet written.
     under_way: usize,
-    idle_workers: usize,
-    flush: bool,
-    /// No more chunks will come.
+    idle: usize,
+    /// `None` while a worker writes to it.
+    exit: Option<X>,
+    /// The writing side, if it is a task.
+    waker: Option<Waker>,
+    /// Nothing more is wanted.
     closed: bool,
     failure: Option<Failure>,
-    spare_inputs: Vec<Vec<u8>>,
-    spare_outputs: Vec<Vec<u8>>,
+    spare_chunks: Vec<Chunk>,
+    spare_outputs: Vec<Output>,
 }
 
-#[derive(Debug)]
 struct Job {
     number: u64,
-    input: Vec<u8>,
+    chunk: Chunk,
 }
 
-/// Why nothing goes on.
-#[derive(Debug)]
-struct Failure {
-    /// For the first who asks.
-    error: Option<io::Error>,
-    kind: io::ErrorKind,
-    text: String,
-}
-
-impl<W: Write + Send + 'static> Pipeline<W> {
-    /// Starts the emitter; workers start as there is work for them.
-    pub(crate) fn start(sink: W, settings: Settings) -> io::Result<Self> {
-        let shared = Arc::new(Shared {
-            settings,
-            state: Mutex::default(),
-            failed: AtomicBool::new(false),
-            job: Condvar::new(),
-            member: Condvar::new(),
-            progress: Condvar::new(),
-        });
-        let emitter = thread::Builder::new().name("pargzip sink".into()).spawn({
-            let shared = shared.clone();
-            move || emit(&shared, sink)
-        })?;
-        Ok(Self {
-            shared,
+impl<X: Exit> Pipeline<X> {
+    /// Threads start as there is work for them.
+    pub(crate) fn new(settings: Settings, exit: Option<X>) -> Self {
+        let state = State {
+            jobs: VecDeque::new(),
+            done: VecDeque::new(),
+            first: 0,
+            under_way: 0,
+            idle: 0,
+            exit,
+            waker: None,
+            closed: false,
+            failure: None,
+            spare_chunks: Vec::new(),
+            spare_outputs: Vec::new(),
+        };
+        Self {
+            shared: Arc::new(Shared {
+                settings,
+                state: Mutex::new(state),
+                work: Condvar::new(),
+                progress: Condvar::new(),
+            }),
             workers: Vec::new(),
-            emitter: Some(emitter),
-        })
+        }
     }
 
-    /// The failure that the pipeline has met, if any.
+    /// Fails if the pipeline has.
     pub(crate) fn check(&self) -> io::Result<()> {
-        if self.shared.failed.load(Ordering::Acquire) {
-            return Err(self.shared.lock().error());
-        }
-        Ok(())
+        self.shared.lock().check()
     }
 
     /// Hands a chunk over, waiting until there is room for it. Returns a buffer for the next one.
-    pub(crate) fn submit(&mut self, input: Vec<u8>) -> io::Result<Vec<u8>> {
-        let limit = 2 * self.shared.settings.threads + 1;
-        let mut state = self.shared.lock();
-        state = self
-            .shared
-            .wait_while(state, |state| state.under_way >= limit)?;
-        let number = state.first + state.members.len() as u64;
-        state.jobs.push_back(Job { number, input });
-        state.members.push_back(None);
-        state.under_way += 1;
-        let more_workers = state.jobs.len() > state.idle_workers;
-        let spare = state.spare_inputs.pop();
+    pub(crate) fn submit(&mut self, chunk: Chunk) -> io::Result<Chunk> {
+        let limit = self.shared.settings.limit();
+        let mut state = self.shared.wait_while(|state| state.under_way >= limit)?;
+        let (spare, more) = state.submit(chunk);
         drop(state);
-        if more_workers
-            && self.workers.len() < self.shared.settings.threads
-            && let Err(error) = self.add_worker()
-        {
-            self.shared.fail(error);
-            return Err(self.shared.lock().error());
-        }
-        self.shared.job.notify_one();
-        Ok(spare.unwrap_or_else(|| Vec::with_capacity(self.shared.settings.chunk_size)))
+        self.told(more)?;
+        Ok(spare)
     }
 
-    fn add_worker(&mut self) -> io::Result<()> {
-        let shared = self.shared.clone();
-        let started = thread::Builder::new()
-            .name("pargzip".into())
-            .spawn(move || work(&shared));
-        match started {
-            Ok(worker) => self.workers.push(worker),
-            Err(error) if self.workers.is_empty() => return Err(error),
-            // Fewer threads do the same work.
-            Err(_) => {}
+    /// The workers hear of a new chunk, and become more if all are busy.
+    fn told(&mut self, more: bool) -> io::Result<()> {
+        if more && self.workers.len() < self.shared.settings.threads {
+            let shared = self.shared.clone();
+            match spawn(move || work(&shared)) {
+                Ok(worker) => self.workers.push(worker),
+                Err(error) if self.workers.is_empty() => {
+                    self.shared.fail(error);
+                    return self.check();
+                }
+                // Fewer threads do the same work.
+                Err(_) => {}
+            }
         }
+        self.shared.work.notify_one();
         Ok(())
     }
 
-    /// Waits until all that was submitted has been written and the sink flushed.
-    pub(crate) fn flush(&self) -> io::Result<()> {
+    /// Waits until all that was handed over has been written, and gives the way out to `visit`.
+    pub(crate) fn visit<T>(&self, visit: impl FnOnce(&mut X) -> io::Result<T>) -> io::Result<T> {
+        let mut state = self.shared.wait_while(|state| state.under_way > 0)?;
+        let Some(mut exit) = state.exit.take() else {
+            return Err(io::Error::other("the sink panicked before"));
+        };
+        drop(state);
+        let visited = guarded("the sink panicked", || visit(&mut exit));
         let mut state = self.shared.lock();
-        state.flush = true;
-        self.shared.member.notify_one();
-        self.shared.wait_while(state, |state| state.flush).map(drop)
+        state.exit = Some(exit);
+        visited.map_err(|error| {
+            state
+                .failure
+                .get_or_insert_with(|| Failure::new(error))
+                .error()
+        })
     }
 
-    /// Waits until everything has been written, flushes, ends the threads and gives the sink back.
-    pub(crate) fn finish(mut self) -> io::Result<W> {
-        self.flush()?;
+    /// Ends the threads and gives the way out back, if it is whole.
+    pub(crate) fn finish(mut self) -> Option<X> {
         self.shared.close();
-        let sink = self
-            .emitter
-            .take()
-            .and_then(|emitter| emitter.join().ok().flatten());
         for worker in self.workers.drain(..) {
-            // A worker that panicked has failed the pipeline, and so the flush above.
+            // A panic of one has failed the pipeline, which the caller knows.
             let _ = worker.join();
         }
-        sink.ok_or_else(|| self.shared.lock().error())
+        self.shared.lock().exit.take()
     }
 }
 
-impl<W> Drop for Pipeline<W> {
+impl<X> Drop for Pipeline<X> {
     fn drop(&mut self) {
         self.shared.close();
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+impl<X> fmt::Debug for Pipeline<X> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pipeline")
+            .field("workers", &self.workers.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<X> Shared<X> {
+    fn lock(&self) -> MutexGuard<'_, State<X>> {
+        self.state.lock()
     }
 
-    /// Waits for progress as long as `more` says so, and no longer than until the failure of the pipeline.
-    fn wait_while<'a>(
-        &self,
-        state: MutexGuard<'a, State>,
-        more: impl Fn(&State) -> bool,
-    ) -> io::Result<MutexGuard<'a, State>> {
-        let mut state = self
-            .progress
-            .wait_while(state, |state| state.failure.is_none() && more(state))
-            .unwrap_or_else(PoisonError::into_inner);
-        if state.failure.is_some() {
-            return Err(state.error());
+    /// Waits as long as `more` says so, and no longer than until the failure of the pipeline.
+    fn wait_while(&self, more: impl Fn(&State<X>) -> bool) -> io::Result<MutexGuard<'_, State<X>>> {
+        let mut state = self.lock();
+        loop {
+            state.check()?;
+            if !more(&state) {
+                return Ok(state);
+            }
+            state = self.progress.wait(state);
         }
-        Ok(state)
     }
 
     /// Ends the threads, whatever is under way.
@@ -196,122 +212,116 @@ impl Shared {
         state.closed = true;
         let unused = (
             std::mem::take(&mut state.jobs),
-            std::mem::take(&mut state.members),
+            std::mem::take(&mut state.done),
+            state.waker.take(),
         );
         drop(state);
-        drop(unused);
-        self.job.notify_all();
-        self.member.notify_all();
+        drop((unused.0, unused.1));
+        self.work.notify_all();
+        self.progress.notify_all();
+        if let Some(waker) = unused.2 {
+            waker.wake();
+        }
     }
 
     fn fail(&self, error: io::Error) {
-        let mut state = self.lock();
-        if state.failure.is_none() {
-            state.failure = Some(Failure {
-                kind: error.kind(),
-                text: error.to_string(),
-                error: Some(error),
-            });
-        }
-        self.failed.store(true, Ordering::Release);
-        drop(state);
+        self.lock()
+            .failure
+            .get_or_insert_with(|| Failure::new(error));
         self.close();
-        self.progress.notify_all();
     }
 }
 
-impl State {
-    fn error(&mut self) -> io::Error {
+impl<X> State<X> {
+    fn check(&mut self) -> io::Result<()> {
         match &mut self.failure {
-            Some(failure) => failure
-                .error
-                .take()
-                .unwrap_or_else(|| io::Error::new(failure.kind, failure.text.clone())),
-            None => io::Error::other("the compressor was stopped"),
+            Some(failure) => Err(failure.error()),
+            None => Ok(()),
         }
+    }
+
+    /// A buffer for the next chunk, and whether there are fewer idle workers than jobs.
+    fn submit(&mut self, chunk: Chunk) -> (Chunk, bool) {
+        let number = self.first + self.done.len() as u64;
+        self.jobs.push_back(Job { number, chunk });
+        self.done.push_back(None);
+        self.under_way += 1;
+        let spare = self.spare_chunks.pop().unwrap_or_default();
+        (spare, self.jobs.len() > self.idle)
+    }
+
+    /// The chunk whose turn it is, if it is finished.
+    fn take(&mut self) -> Option<Output> {
+        let output = self.done.front_mut()?.take()?;
+        self.done.pop_front();
+        self.first += 1;
+        Some(output)
     }
 }
 
-/// Fails the pipeline if its thread panics, so that nobody waits for that thread.
-struct OnPanic<'a>(&'a Shared, &'static str);
-
-impl Drop for OnPanic<'_> {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.0.fail(io::Error::other(self.1));
-        }
-    }
-}
-
-fn work(shared: &Shared) {
-    let _guard = OnPanic(shared, "the compressor panicked");
-    let mut members = Members::new(shared.settings.level);
+/// A worker: writes what is finished, else compresses, else waits.
+fn work<X: Exit>(shared: &Shared<X>) {
+    let settings = &shared.settings;
+    let mut compressor = None;
     let mut state = shared.lock();
     loop {
-        let Some(Job { number, mut input }) = state.jobs.pop_front() else {
-            if state.closed {
-                return;
+        if state.closed {
+            return;
+        }
+        if let Some(mut exit) = state.exit.take() {
+            if let Some(mut output) = state.take() {
+                drop(state);
+                let wrote = guarded("the sink panicked", || exit.write(&mut output));
+                state = shared.lock();
+                if let Err(error) = wrote {
+                    // With the sink, which is of no use any more.
+                    drop(state);
+                    return shared.fail(error);
+                }
+                state.spare_outputs.push(output);
+                state.under_way -= 1;
+                state.exit = Some(exit);
+                shared.progress.notify_one();
+                continue;
             }
-            state.idle_workers += 1;
-            state = shared
-                .job
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
-            state.idle_workers -= 1;
+            state.exit = Some(exit);
+        }
+        if let Some(Job { number, mut chunk }) = state.jobs.pop_front() {
+            let mut output = state.spare_outputs.pop().unwrap_or_default();
+            drop(state);
+            let compressed = guarded("the compressor panicked", || {
+                compressor
+                    .get_or_insert_with(|| Compressor::new(settings.level, settings.layout))
+                    .compress(&chunk, &mut output);
+                Ok(())
+            });
+            if let Err(error) = compressed {
+                return shared.fail(error);
+            }
+            chunk.bytes.clear();
+            state = shared.lock();
+            state.spare_chunks.push(chunk);
+            let place = (number - state.first) as usize;
+            // Not there any more if the pipeline was closed.
+            if let Some(done) = state.done.get_mut(place) {
+                *done = Some(output);
+            }
+            if place == 0
+                && let Some(waker) = state.waker.take()
+            {
+                drop(state);
+                waker.wake();
+                state = shared.lock();
+            }
             continue;
-        };
-        let mut output = state.spare_outputs.pop().unwrap_or_default();
-        drop(state);
-        if let Err(error) = members.write(&input, &mut output) {
-            return shared.fail(error);
         }
-        input.clear();
-        state = shared.lock();
-        state.spare_inputs.push(input);
-        let place = (number - state.first) as usize;
-        // Not there any more if the pipeline was closed.
-        if let Some(member) = state.members.get_mut(place) {
-            *member = Some(output);
-            if place == 0 {
-                shared.member.notify_one();
-            }
-        }
+        state.idle += 1;
+        state = shared.work.wait(state);
+        state.idle -= 1;
     }
 }
 
-/// Gives the sink back unless it failed.
-fn emit<W: Write>(shared: &Shared, mut sink: W) -> Option<W> {
-    let _guard = OnPanic(shared, "the sink panicked");
-    let mut state = shared.lock();
-    loop {
-        if let Some(Some(_)) = state.members.front() {
-            let member = state.members.pop_front().flatten().unwrap_or_default();
-            state.first += 1;
-            drop(state);
-            if let Err(error) = sink.write_all(&member) {
-                shared.fail(error);
-                return None;
-            }
-            state = shared.lock();
-            state.spare_outputs.push(member);
-            state.under_way -= 1;
-            shared.progress.notify_one();
-        } else if state.closed {
-            return Some(sink);
-        } else if state.flush && state.under_way == 0 {
-            drop(state);
-            if let Err(error) = sink.flush() {
-                shared.fail(error);
-                return None;
-            }
-            state = shared.lock();
-            state.flush = false;
-            shared.progress.notify_one();
-        } else {
-            state = shared
-                .member
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-    }
+/// Foreign code runs here: the sink, and the engines.
+fn guarded<T>(panicked: &'static str, run: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(io::Error::other(panicked)))
 }

@@ -1,0 +1,2 @@
+//! Figures of the readers, in the making.
+fn main() {}

@@ -1,0 +1,165 @@
+//! What turns bytes into deflate data (RFC 1951): one engine for each level, chosen by measurement.
+
+use flate2::{Compress, Compression, FlushCompress, Status};
+
+/// The most a stored deflate block can hold (RFC 1951 section 3.2.4).
+const STORED_BLOCK: usize = 0xffff;
+
+/// What a stored block has before its bytes.
+const STORED_HEAD: usize = 5;
+
+/// How far back deflate can point (RFC 1951 section 2).
+pub(crate) const WINDOW: usize = 32 << 10;
+
+/// An empty final block: the shortest end of a deflate stream.
+pub(crate) const END: [u8; 2] = [3, 0];
+
+/// Compresses one chunk after the other, each for itself.
+pub(crate) enum Engine {
+    /// Level 0.
+    Store,
+    #[cfg(feature = "libdeflate")]
+    Libdeflate(libdeflater::Compressor),
+    #[cfg(feature = "isal")]
+    Isal,
+    #[cfg_attr(
+        feature = "libdeflate",
+        expect(dead_code, reason = "without libdeflate")
+    )]
+    Flate(Stream),
+}
+
+impl Engine {
+    /// The best engine there is for `level`, from 0 to 12.
+    pub(crate) fn new(level: u32) -> Self {
+        match level {
+            0 => Self::Store,
+            #[cfg(feature = "isal")]
+            1 if isal_is_fast() => Self::Isal,
+            _ => Self::common(level),
+        }
+    }
+
+    #[cfg(feature = "libdeflate")]
+    fn common(level: u32) -> Self {
+        let level = libdeflater::CompressionLvl::new(level.min(12) as i32).unwrap_or_default();
+        Self::Libdeflate(libdeflater::Compressor::new(level))
+    }
+
+    #[cfg(not(feature = "libdeflate"))]
+    fn common(level: u32) -> Self {
+        Self::Flate(Stream::new(level))
+    }
+
+    /// Compresses `input` to a whole deflate stream at the beginning of `output`, and tells its length; `None` if it did
+    /// not fit, or storing is what the level asks for.
+    pub(crate) fn deflate(&mut self, input: &[u8], output: &mut [u8]) -> Option<usize> {
+        match self {
+            Self::Store => None,
+            #[cfg(feature = "libdeflate")]
+            Self::Libdeflate(engine) => engine.deflate_compress(input, output).ok(),
+            #[cfg(feature = "isal")]
+            Self::Isal => isal::compress_into(
+                input,
+                output,
+                isal::CompressionLevel::One,
+                isal::Codec::Deflate,
+            )
+            .ok(),
+            Self::Flate(stream) => stream.whole(input, output),
+        }
+    }
+}
+
+/// Without these it runs its portable code, which is slower than the other engines.
+#[cfg(feature = "isal")]
+fn isal_is_fast() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("avx2")
+        && std::arch::is_x86_feature_detected!("bmi2")
+        && std::arch::is_x86_feature_detected!("pclmulqdq");
+    #[cfg(not(target_arch = "x86_64"))]
+    return cfg!(target_arch = "aarch64");
+}
+
+/// The pure Rust engine; the only one that can take up where a chunk before has ended.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    level: Compression,
+    deflate: Compress,
+}
+
+impl Stream {
+    pub(crate) fn new(level: u32) -> Self {
+        let level = Compression::new(level.min(9));
+        Self {
+            level,
+            deflate: Compress::new(level, false),
+        }
+    }
+
+    fn whole(&mut self, input: &[u8], output: &mut [u8]) -> Option<usize> {
+        self.run(input, output, FlushCompress::Finish)
+    }
+
+    /// Compresses `input`, which follows `dictionary`, to blocks that end at a whole byte and do not end the stream.
+    pub(crate) fn part(
+        &mut self,
+        dictionary: &[u8],
+        input: &[u8],
+        output: &mut [u8],
+    ) -> Option<usize> {
+        self.deflate.reset();
+        if !dictionary.is_empty() {
+            self.deflate.set_dictionary(dictionary).ok()?;
+        }
+        self.run(input, output, FlushCompress::Sync)
+    }
+
+    fn run(&mut self, input: &[u8], output: &mut [u8], flush: FlushCompress) -> Option<usize> {
+        if matches!(flush, FlushCompress::Finish) {
+            self.deflate.reset();
+        }
+        let status = self.deflate.compress(input, output, flush);
+        let written = self.deflate.total_out() as usize;
+        let done = match flush {
+            FlushCompress::Finish => matches!(status, Ok(Status::StreamEnd)),
+            // A full buffer may mean that there was more.
+            _ => {
+                status.is_ok()
+                    && self.deflate.total_in() as usize == input.len()
+                    && written < output.len()
+            }
+        };
+        if !done {
+            // zlib-rs 0.6 keeps unwritten output over a reset, and panics later.
+            self.deflate = Compress::new(self.level, false);
+        }
+        done.then_some(written)
+    }
+}
+
+/// How long [`store`] makes `len` bytes.
+pub(crate) const fn stored_len(len: usize) -> usize {
+    let blocks = len.div_ceil(STORED_BLOCK);
+    len + STORED_HEAD * if blocks == 0 { 1 } else { blocks }
+}
+
+/// Puts `input` as it is into blocks at the beginning of `output`, which has room for [`stored_len`] bytes. The last one
+/// ends the stream if `end`.
+pub(crate) fn store(input: &[u8], mut output: &mut [u8], end: bool) {
+    let mut rest = input;
+    loop {
+        let (block, after) = rest.split_at(rest.len().min(STORED_BLOCK));
+        rest = after;
+        let len = (block.len() as u16).to_le_bytes();
+        let last = u8::from(end && rest.is_empty());
+        let (place, after) = output.split_at_mut(STORED_HEAD + block.len());
+        output = after;
+        place[..STORED_HEAD].copy_from_slice(&[last, len[0], len[1], !len[0], !len[1]]);
+        place[STORED_HEAD..].copy_from_slice(block);
+        if rest.is_empty() {
+            return;
+        }
+    }
+}
