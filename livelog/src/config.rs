@@ -12,9 +12,9 @@ pub const GO_MARKER: &[u8; 23] = b"\n\n... log truncated ...";
 /// The usual second field of [`Backing::File`]: 1 MiB.
 pub const DEFAULT_MEMORY_TAIL: usize = 1 << 20;
 
-/// Bytes that the default [`Backing::Spill`] keeps in memory: 4 MiB. All of most logs, and for the others enough that
-/// readers who keep up do not need the file.
-pub const DEFAULT_SPILL_MEMORY: usize = 4 << 20;
+/// Bytes that the default [`Backing::Spill`] keeps in memory: 8 MiB. All of most logs, and for the others enough that
+/// readers who keep up do not need the file, and that a disk which pauses does not hold up the writer.
+pub const DEFAULT_SPILL_MEMORY: usize = 8 << 20;
 
 /// How a log is kept.
 #[derive(Debug, Default)]
@@ -81,9 +81,11 @@ pub enum Limit {
 pub enum Backing {
     /// In memory, all of them.
     Memory,
-    /// In memory as long as the log has at most `memory` bytes. When it grows beyond, all of it is written to an
-    /// anonymous temporary file, and memory holds the newest `memory` bytes only. Readers that lie further behind read
-    /// the file, of which they share up to 1 MiB that was read last.
+    /// In memory as long as the log is small. When it has more than half of `memory` bytes (all of them, if that is less
+    /// than 1 MiB), it is written to an anonymous temporary file as well, in the background, and memory holds the newest
+    /// `memory` bytes. Readers that lie further behind read the file, of which they share up to 1 MiB that was read last.
+    ///
+    /// If the file cannot be made or written, the next append fails; what the log has until then stays readable.
     ///
     /// The file has no name that anybody could open (where the system allows; elsewhere it is deleted when closed), and
     /// its room is given back when the log is dropped or the process ends, in whichever way. With [`Limit::HeadAndTail`] it

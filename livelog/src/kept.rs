@@ -74,6 +74,11 @@ impl Kept {
         self.head.as_ref().map_or(0, Segments::in_memory) + self.tail.in_memory()
     }
 
+    /// Behind the last byte that is lost, if there is a ring.
+    pub(crate) fn lost_end(&self) -> u64 {
+        self.lost_end
+    }
+
     pub(crate) fn gap(&self) -> Option<Range<u64>> {
         let gap = self.ring?.head..self.lost_end.min(self.len());
         (!gap.is_empty()).then_some(gap)

@@ -61,6 +61,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod config;
+mod crowd;
 mod error;
 mod file;
 #[cfg(feature = "http")]

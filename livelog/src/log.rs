@@ -38,8 +38,8 @@ pub fn log(config: Config) -> (Writer, Log) {
             Kept::in_file(ring, memory_tail)
         }
     };
-    let shared = Arc::new(Shared::new(kept, file, gap_marker));
-    let writer = Writer::new(shared.clone(), limiter, spill);
+    let shared = Arc::new(Shared::new(kept, file, spill, gap_marker));
+    let writer = Writer::new(shared.clone(), limiter);
     (writer, Log { shared })
 }
 

@@ -4,19 +4,24 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
+use crate::crowd::Crowd;
 use crate::error::Outcome;
 use crate::file::FileStore;
 use crate::kept::{Found, Kept};
 use crate::lines::LineIndex;
-use crate::sync::{Mutex, MutexGuard};
+use crate::spill::Spill;
+use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::waiters::{Ticket, Waiters};
 
 /// What the writer, the handles and the readers of one log have in common.
 #[derive(Debug)]
 pub(crate) struct Shared {
     state: Mutex<State>,
+    pub(crate) crowd_has_news: Condvar,
     /// There before anything leaves memory.
     pub(crate) file: OnceLock<FileStore>,
+    /// Who writes the file, if not the writer before each append.
+    pub(crate) spill: Option<Spill>,
     /// What readers get for bytes that are lost.
     pub(crate) gap_marker: Bytes,
     /// Includes an append shortly before readers see it, never later.
@@ -30,6 +35,7 @@ pub(crate) struct Shared {
 pub(crate) struct State {
     pub(crate) kept: Kept,
     pub(crate) waiters: Waiters,
+    pub(crate) crowd: Crowd,
     pub(crate) end: Option<End>,
     /// Bytes that the limit refused.
     pub(crate) dropped: u64,
@@ -57,7 +63,7 @@ impl End {
 #[derive(Debug)]
 pub(crate) enum Fetched {
     Data(Bytes),
-    /// Only the file has it; the file holds this many bytes.
+    /// Not in memory; the file has it, and all up to this offset.
     InFile(u64),
     /// Nobody has it; the bytes from this offset on are there.
     Lost(u64),
@@ -65,15 +71,23 @@ pub(crate) enum Fetched {
 }
 
 impl Shared {
-    pub(crate) fn new(kept: Kept, file: OnceLock<FileStore>, gap_marker: Bytes) -> Self {
+    pub(crate) fn new(
+        kept: Kept,
+        file: OnceLock<FileStore>,
+        spill: Option<Spill>,
+        gap_marker: Bytes,
+    ) -> Self {
         Self {
             state: Mutex::new(State {
                 kept,
                 waiters: Waiters::default(),
+                crowd: Crowd::default(),
                 end: None,
                 dropped: 0,
             }),
+            crowd_has_news: Condvar::new(),
             file,
+            spill,
             gap_marker,
             lines: Mutex::default(),
         }
@@ -99,7 +113,14 @@ impl Shared {
         let mut state = self.lock();
         let fetched = match state.kept.find(offset) {
             Found::Data(data) => Fetched::Data(data),
-            Found::Gone => Fetched::InFile(state.kept.len()),
+            Found::Gone => {
+                let len = state.kept.len();
+                Fetched::InFile(
+                    self.spill
+                        .as_ref()
+                        .map_or(len, |spill| spill.written().min(len)),
+                )
+            }
             Found::Lost(end) => Fetched::Lost(end),
             Found::End => match &state.end {
                 Some(end) => Fetched::Ended(end.clone()),

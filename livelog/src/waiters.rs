@@ -59,6 +59,11 @@ impl Waiters {
         self.places[ticket.place].take()
     }
 
+    /// How many wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
     /// Moves all wakers into `into`, which must be empty and whose allocation is kept for the next round.
     pub(crate) fn take(&mut self, into: &mut Vec<Option<Waker>>) {
         if self.places.is_empty() {
@@ -118,7 +123,7 @@ mod tests {
             waiters.register(&mut ticket, &waker());
             assert!(waiters.cancel(ticket.unwrap()).is_some());
         }
-        assert_eq!(waiters.places.len(), 2);
+        assert_eq!((waiters.places.len(), waiters.waiting()), (2, 1));
         assert_eq!(woken(&mut waiters), 1);
         // Cancelling in a later round does not touch others.
         let mut new = None;

@@ -4,11 +4,11 @@ use std::task::Waker;
 
 use bytes::Bytes;
 
+use crate::crowd;
 use crate::error::AppendError;
 use crate::file::FileStore;
 use crate::limit::Limiter;
 use crate::shared::{End, Shared};
-use crate::spill::Spill;
 
 /// The one writer of a log.
 ///
@@ -17,8 +17,6 @@ use crate::spill::Spill;
 pub struct Writer {
     shared: Arc<Shared>,
     limiter: Limiter,
-    /// Until it is needed, or if it never is.
-    spill: Option<Spill>,
     /// What to sync: the caller's file, not one of our own that nobody finds again.
     lasting: bool,
     /// Where the next bytes go.
@@ -38,12 +36,11 @@ pub struct Appended {
 }
 
 impl Writer {
-    pub(crate) fn new(shared: Arc<Shared>, limiter: Limiter, spill: Option<Spill>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, limiter: Limiter) -> Self {
         Self {
             lasting: shared.file.get().is_some(),
             shared,
             limiter,
-            spill,
             len: 0,
             ended: false,
             wakers: Vec::new(),
@@ -52,14 +49,17 @@ impl Writer {
 
     /// Appends `data` and wakes the readers that wait for it.
     ///
-    /// Never waits for readers. With [`Backing::File`](crate::Backing::File), or when the log has outgrown the memory of
-    /// [`Backing::Spill`](crate::Backing::Spill), it writes the file, which takes the time of a write to the page cache.
+    /// Never waits for readers: it wakes some of them, and leaves crowds to a thread of the log. With
+    /// [`Backing::File`](crate::Backing::File) it writes the file, which takes the time of a write to the page cache. With
+    /// [`Backing::Spill`](crate::Backing::Spill) the file is written in the background; it waits only if that comes no
+    /// further and memory is full.
     ///
     /// Small appends are copied; one of 16 KiB or more is kept as it is, together with the buffer that it is a slice of.
     ///
     /// # Errors
     ///
-    /// Only with a file, of yours or one that it spills to: see [`AppendError`]. Bytes beyond the log's limit are not an error; the answer counts them.
+    /// Only with a file, of yours or one that it spills to: see [`AppendError`]. Bytes beyond the log's limit are not an
+    /// error; the answer counts them.
     pub fn append(&mut self, data: Bytes) -> Result<Appended, AppendError> {
         self.add(&data, Some(&data))
     }
@@ -140,23 +140,8 @@ impl Writer {
         }
 
         let len = self.len + (kept.len() + marker.len()) as u64;
-        if let Some(spill) = self.spill.take_if(|spill| spill.is_needed(len))
-            && let Err(error) = spill.begin(&self.shared)
-        {
+        if let Err(error) = self.write([kept, marker], len) {
             return Err(self.fail(error));
-        }
-        if let Some(file) = self.shared.file.get() {
-            if let Some(lost_end) = self.shared.lock().kept.make_room(len) {
-                file.lose(lost_end);
-            }
-            let written = file
-                .write_all_at(kept, self.len)
-                .and_then(|()| file.write_all_at(marker, self.len + kept.len() as u64));
-            if let Err(error) = written {
-                // Whoever reads the file itself should not find more than readers of the log do.
-                file.cut_back(self.len);
-                return Err(self.fail(error));
-            }
         }
 
         self.len = len;
@@ -170,14 +155,26 @@ impl Writer {
             None => state.kept.push_slice(kept),
         }
         state.kept.push_slice(marker);
-        state.waiters.take(&mut self.wakers);
-        drop(state);
-        self.wake();
+        crowd::wake(&self.shared, state, &mut self.wakers);
         Ok(appended)
     }
 
-    fn fail(&mut self, error: io::Error) -> AppendError {
-        let error = Arc::new(error);
+    /// Does for the file what has to be done before the log becomes `len` bytes long.
+    fn write(&self, data: [&[u8]; 2], len: u64) -> Result<(), Arc<io::Error>> {
+        if let Some(spill) = &self.shared.spill {
+            return spill.before(&self.shared, data, self.len, len);
+        }
+        let Some(file) = self.shared.file.get() else {
+            return Ok(());
+        };
+        file.append(&self.shared, data, self.len).map_err(|error| {
+            // Whoever reads the file itself should not find more than readers of the log do.
+            file.cut_back(self.len);
+            Arc::new(error)
+        })
+    }
+
+    fn fail(&mut self, error: Arc<io::Error>) -> AppendError {
         self.end(End::Failed(error.clone()));
         AppendError::File(error)
     }
@@ -190,15 +187,8 @@ impl Writer {
         let mut state = self.shared.lock();
         state.end = Some(end);
         state.kept.close();
-        state.waiters.take(&mut self.wakers);
-        drop(state);
-        self.wake();
-    }
-
-    fn wake(&mut self) {
-        for waker in self.wakers.drain(..).flatten() {
-            waker.wake();
-        }
+        crowd::wake(&self.shared, state, &mut self.wakers);
+        crowd::dismiss(&self.shared);
     }
 }
 

@@ -26,6 +26,8 @@ use crate::writer::Writer;
 
 #[path = "../src/config.rs"]
 mod config;
+#[path = "../src/crowd.rs"]
+mod crowd;
 #[path = "../src/error.rs"]
 mod error;
 #[path = "../src/file.rs"]
@@ -53,8 +55,32 @@ mod waiters;
 #[path = "../src/writer.rs"]
 mod writer;
 
+/// Nobody is a crowd here; `tests/shuttle.rs` has crowds.
 mod sync {
-    pub(crate) use loom::sync::{Mutex, MutexGuard};
+    use std::io;
+    use std::sync::PoisonError;
+    use std::time::Duration;
+
+    pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
+
+    pub(crate) const CROWD: usize = 64;
+
+    pub(crate) fn spawn(_name: &str, job: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        loom::thread::spawn(job);
+        Ok(())
+    }
+
+    pub(crate) fn pause(_time: Duration) {}
+
+    /// Never too long.
+    pub(crate) fn wait<'a, T>(
+        condvar: &Condvar,
+        guard: MutexGuard<'a, T>,
+        _at_most: Duration,
+    ) -> (MutexGuard<'a, T>, bool) {
+        let guard = condvar.wait(guard).unwrap_or_else(PoisonError::into_inner);
+        (guard, false)
+    }
 }
 
 fn main() {
