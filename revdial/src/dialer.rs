@@ -106,7 +106,7 @@ impl Dialer {
     ///
     /// Spawns a task, so it must be called within a tokio runtime.
     pub fn v1(connection: Stream, config: mux::Config) -> Self {
-        Self::from_mux(Version::V1, mux::Dialer::new(connection, config))
+        Self::from_mux(Version::V1, mux::Dialer::v1(connection, config))
     }
 
     /// The mux, on a connection that was just switched, at its first byte. The other end must be

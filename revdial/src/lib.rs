@@ -107,6 +107,5 @@ pub use listener::{AcceptError, Listener, ListenerConfig};
 pub use path::{InvalidTarget, redact};
 pub use reason::CloseReason;
 pub use register::{RegisterError, register};
-use v2::link;
 pub use v2::{Pickup, PickupError, Registry};
 pub use version::{NegotiateError, OFFER_HEADER, VERSION_HEADER, Version, Versions, negotiate};

@@ -44,10 +44,12 @@ impl Pool {
     }
 }
 
-/// What a stream has received and nobody has read.
+/// Bytes of a stream that wait. Small while there are none, as most streams are idle.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
-    chunks: VecDeque<BytesMut>,
+    first: BytesMut,
+    /// What comes after a first piece that is not empty.
+    more: Option<Box<VecDeque<BytesMut>>>,
     len: usize,
 }
 
@@ -60,43 +62,58 @@ impl Backlog {
         if data.len() < KEEP {
             self.copy(&data, &mut Pool::default());
         } else {
-            self.len += data.len();
-            self.chunks.push_back(data);
+            self.append(data);
+        }
+    }
+
+    fn append(&mut self, data: BytesMut) {
+        self.len += data.len();
+        if self.first.is_empty() {
+            self.first = data;
+        } else {
+            self.more.get_or_insert_default().push_back(data);
         }
     }
 
     pub(super) fn pop(&mut self) -> Option<BytesMut> {
-        let chunk = self.chunks.pop_front()?;
-        self.len -= chunk.len();
-        Some(chunk)
+        if self.len == 0 {
+            return None;
+        }
+        let next = self.more.as_mut().and_then(|more| more.pop_front());
+        if next.is_none() {
+            self.more = None;
+        }
+        let first = mem::replace(&mut self.first, next.unwrap_or_default());
+        self.len -= first.len();
+        Some(first)
     }
 
     /// Copies `bytes` to the end, into memory from `pool` if it is much.
     pub(super) fn copy(&mut self, bytes: &[u8], pool: &mut Pool) {
-        let before = self.len;
-        self.len += bytes.len();
-        match self.chunks.back_mut() {
-            // A kept piece has no room to spare.
-            Some(last) if last.capacity() - last.len() >= bytes.len() => {
-                last.extend_from_slice(bytes);
-            }
-            _ => {
-                let room = before.clamp(64, SHARED).max(bytes.len());
-                let mut chunk = pool.take(room);
-                chunk.extend_from_slice(bytes);
-                self.chunks.push_back(chunk);
-            }
+        if bytes.is_empty() {
+            return;
+        }
+        let last = self.more.as_mut().and_then(|more| more.back_mut());
+        let last = last.unwrap_or(&mut self.first);
+        // A kept piece has no room to spare.
+        if self.len > 0 && last.capacity() - last.len() >= bytes.len() {
+            last.extend_from_slice(bytes);
+            self.len += bytes.len();
+        } else {
+            let room = self.len.clamp(64, SHARED).max(bytes.len());
+            let mut chunk = pool.take(room);
+            chunk.extend_from_slice(bytes);
+            self.append(chunk);
         }
     }
 
     /// The next bytes, at most `most`.
     pub(super) fn take(&mut self, most: usize) -> Option<BytesMut> {
-        let first = self.chunks.front_mut()?;
-        if first.len() <= most {
+        if self.first.len() <= most {
             return self.pop();
         }
         self.len -= most;
-        Some(first.split_to(most))
+        Some(self.first.split_to(most))
     }
 
     /// Lets everything go; tells how much it was.

@@ -1,10 +1,11 @@
 //! The end that opens streams.
 
-use std::{fmt, future::Future, sync::Arc};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use super::{
     Config, driver,
-    limits::{OpenError, Role},
+    frame::Dialect,
+    limits::{GoodbyeCode, OpenError, Role},
     link::Link,
     session::Session,
     stream,
@@ -25,40 +26,54 @@ struct Owner(Arc<Link>);
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        close(&self.0);
+        close(&self.0, CloseReason::Local, "");
     }
 }
 
-/// No new streams from here on.
-pub(super) fn close(link: &Link) {
-    link.ending.set(CloseReason::Local);
+/// No new streams from here on; the peer is told why.
+pub(super) fn close(link: &Link, reason: CloseReason, text: &str) {
+    link.ending.set(reason);
     link.update(|state| {
-        state.open = false;
-        state.session.refuse_streams();
+        if state.may_open {
+            state.may_open = false;
+            state.open = false;
+            state.session.refuse_streams();
+            state.session.go_away(GoodbyeCode::Drain, text);
+        }
     });
 }
 
 /// Starts a session on its own task.
-pub(super) fn start(role: Role, transport: Stream, config: Config) -> Arc<Link> {
+pub(super) fn start(dialect: Dialect, role: Role, transport: Stream, config: Config) -> Arc<Link> {
     let (reader, writer) = tokio::io::split(transport);
-    let session = Session::new(role, config.limits.clone());
+    let session = Session::new(dialect, role, config.limits.clone());
     let link = Link::new(session, config, writer);
     tokio::spawn(driver::run(Arc::clone(&link), reader));
     link
 }
 
 impl Dialer {
-    /// Takes a connection over, at the first byte after the HTTP exchange, on both sides. Must
-    /// be called within a tokio runtime; sends nothing before the first dial.
+    /// Takes a connection over, at the first byte after the HTTP exchange, on both sides, to
+    /// speak the mux. Must be called within a tokio runtime.
     pub fn new(transport: Stream, config: Config) -> Self {
-        let link = start(Role::Dialer, transport, config);
+        Self::with(Dialect::Mux, transport, config)
+    }
+
+    /// The same in version 1: sends nothing before the first dial.
+    pub fn v1(transport: Stream, config: Config) -> Self {
+        Self::with(Dialect::V1, transport, config)
+    }
+
+    fn with(dialect: Dialect, transport: Stream, config: Config) -> Self {
+        let link = start(dialect, Role::Dialer, transport, config);
         Self {
             owner: Arc::new(Owner(link)),
         }
     }
 
-    /// Opens a stream. Does not wait for the listener: the protocol has no answer to it, and a
-    /// listener that refuses closes the stream, which then ends without a byte.
+    /// Opens a stream. Does not wait for the listener. One that refuses says so in the mux, and
+    /// reading and writing fail with [`ConnectionRefused`](std::io::ErrorKind::ConnectionRefused);
+    /// in version 1 the stream ends without a byte.
     ///
     /// Cancel safe.
     pub async fn dial(&self) -> Result<Stream, DialError> {
@@ -95,7 +110,13 @@ impl Dialer {
 
     /// Opens no more streams. Those that are open live on, and the connection with them.
     pub fn close(&self) {
-        close(&self.owner.0);
+        close(&self.owner.0, CloseReason::Local, "");
+    }
+
+    /// As [`close`](Self::close), and in the mux the peer is told `reason`, cut to 255 bytes.
+    pub fn close_because(&self, reason: &str) {
+        let local = CloseReason::LocalBecause(reason.to_owned());
+        close(&self.owner.0, local, reason);
     }
 
     /// Ends everything at once: streams give what they have received, then an error. The Go
@@ -107,6 +128,12 @@ impl Dialer {
     /// The streams that are open, those included that are dropped but have data to send.
     pub fn stream_count(&self) -> usize {
         self.owner.0.state().session.stream_count()
+    }
+
+    /// The time from here to the peer and back, smoothed over the last pings. `None` before the
+    /// first answer, and always in version 1.
+    pub fn rtt(&self) -> Option<Duration> {
+        self.owner.0.state().rtt
     }
 }
 

@@ -12,13 +12,18 @@ use std::{
 
 use bytes::BytesMut;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, ReadHalf},
+    io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf},
     time::{Instant, Sleep, sleep_until, timeout},
 };
 use tracing::debug;
 
-use super::link::Link;
-use crate::{CloseReason, Stream, link::UNANNOUNCED_IDLE};
+use super::{
+    batch::Batch,
+    frame::{Dialect, Kind, with_reason},
+    limits::GoodbyeCode,
+    link::{Link, State},
+};
+use crate::{CloseReason, Stream, v2::link::UNANNOUNCED_IDLE};
 
 /// Read buffers are between these. They grow when reads fill them and shrink when it is quiet.
 const SMALL: usize = 8 * 1024;
@@ -36,6 +41,13 @@ const ROUND: Duration = Duration::from_secs(5);
 /// How long closing the transport may take.
 const GOODBYE_LIMIT: Duration = Duration::from_secs(1);
 
+/// A timer that comes later than this was not late by itself: nothing of this process ran, and
+/// the peer, if it shares the machine, neither.
+const LATE: Duration = Duration::from_millis(500);
+
+/// Before a peer counts as gone, what has arrived meanwhile is read once more, this much later.
+const LAST_LOOK: Duration = Duration::from_millis(100);
+
 /// Runs a session to its end.
 pub(super) async fn run(link: Arc<Link>, reader: ReadHalf<Stream>) {
     /// Whatever ends the task, a panic or the runtime included, ends the session.
@@ -46,12 +58,56 @@ pub(super) async fn run(link: Arc<Link>, reader: ReadHalf<Stream>) {
         }
     }
     let ends = Ends(link);
-    let reason = Driver::new(Arc::clone(&ends.0), reader).await;
-    debug!(%reason, "v1 session ended");
-    if let Some(mut writer) = ends.0.end(reason) {
-        // Nobody is left to tell about a failure here.
-        let _ = timeout(GOODBYE_LIMIT, writer.shutdown()).await;
+    let mut driver = Driver::new(Arc::clone(&ends.0), reader);
+    let reason = (&mut driver).await;
+    let dialect = ends.0.state().session.dialect();
+    debug!(?dialect, %reason, "session ended");
+    let Some((mut writer, mut rest)) = ends.0.end(reason.clone()) else {
+        return;
+    };
+    if let Some(code) = farewell(&reason)
+        && dialect == Dialect::Mux
+    {
+        let text = match &reason {
+            CloseReason::Local => String::new(),
+            CloseReason::LocalBecause(why) => why.clone(),
+            reason => reason.to_string(),
+        };
+        rest.copy(&with_reason(Kind::GoAway, 0, code.to_byte(), &text));
     }
+    let goodbye = async {
+        write_all(&mut writer, &mut rest).await?;
+        writer.shutdown().await?;
+        // Closing with something unread would destroy what is on its way to the peer.
+        let mut sink = vec![0; SMALL];
+        while driver.reader.read(&mut sink).await? > 0 {}
+        std::io::Result::Ok(())
+    };
+    // Nobody is left to tell about a failure here.
+    let _ = timeout(GOODBYE_LIMIT, goodbye).await;
+}
+
+/// What to tell the peer at the end, if it still listens.
+fn farewell(reason: &CloseReason) -> Option<GoodbyeCode> {
+    match reason {
+        CloseReason::Peer(_) | CloseReason::Io(_) | CloseReason::WriteTimeout(_) => None,
+        CloseReason::Frames(_) | CloseReason::Protocol(_) => Some(GoodbyeCode::Protocol),
+        _ => Some(GoodbyeCode::Close),
+    }
+}
+
+async fn write_all(writer: &mut WriteHalf<Stream>, rest: &mut Batch) -> std::io::Result<()> {
+    while !rest.is_empty() {
+        let n = {
+            let mut slots = Batch::slots();
+            writer.write_vectored(rest.slices(&mut slots)).await?
+        };
+        if n == 0 {
+            return Err(std::io::ErrorKind::WriteZero.into());
+        }
+        rest.advance(n);
+    }
+    writer.flush().await
 }
 
 struct Driver {
@@ -69,6 +125,11 @@ struct Driver {
     /// When to look around, and to send a keep-alive if that is wanted.
     round: Instant,
     paused: Option<Instant>,
+    /// The peer was silent for too long when last looked at.
+    suspect: bool,
+    /// The ping that was last sent, and when.
+    ping: Option<(u64, Instant)>,
+    pings: u64,
     /// Since when output waits, and what was written by then.
     stuck: Option<(Instant, u64)>,
 }
@@ -76,7 +137,11 @@ struct Driver {
 impl Driver {
     fn new(link: Arc<Link>, reader: ReadHalf<Stream>) -> Self {
         let now = Instant::now();
-        let round = now + link.config.keep_alive.unwrap_or(ROUND);
+        // The mux knows its round-trip time early.
+        let round = match link.state().session.dialect() {
+            Dialect::V1 => now + link.config.keep_alive.unwrap_or(ROUND),
+            Dialect::Mux => now,
+        };
         Self {
             link,
             reader,
@@ -88,6 +153,9 @@ impl Driver {
             heard: now,
             round,
             paused: None,
+            suspect: false,
+            ping: None,
+            pings: 0,
             stuck: None,
         }
     }
@@ -122,14 +190,15 @@ impl Driver {
             match read {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(0)) => {
-                    let whole = self.link.state().session.receive_end();
-                    return Poll::Ready(match whole {
-                        Ok(()) => CloseReason::Peer(None),
+                    let mut state = self.link.state();
+                    return Poll::Ready(match state.session.receive_end() {
+                        Ok(()) => state.farewell().unwrap_or(CloseReason::Peer(None)),
                         Err(error) => CloseReason::Frames(error),
                     });
                 }
                 Poll::Ready(Ok(n)) => {
                     self.heard = Instant::now();
+                    self.suspect = false;
                     if n >= self.size {
                         self.busy = true;
                         self.size = (2 * self.size).min(LARGE);
@@ -144,27 +213,89 @@ impl Driver {
         }
     }
 
+    /// Forgives the peer the time in which this end did not run, and gives it one more period: it
+    /// may have been frozen as well.
+    fn forgive(&mut self, now: Instant) {
+        let late = now.saturating_duration_since(self.timer.deadline());
+        if late < LATE {
+            return;
+        }
+        let config = &self.link.config;
+        let grace = config.keep_alive.unwrap_or(ROUND);
+        let at_least = (now + grace).checked_sub(config.idle_timeout);
+        self.heard = (self.heard + late)
+            .max(at_least.unwrap_or(self.heard))
+            .min(now);
+        self.suspect = false;
+        for since in self
+            .paused
+            .iter_mut()
+            .chain(self.stuck.iter_mut().map(|(at, _)| at))
+        {
+            *since = (*since + late).min(now);
+        }
+    }
+
+    /// Sends signs of life in turn, and lets go of memory that a quiet session does not need.
+    fn go_round(&mut self, now: Instant, state: &mut State) {
+        let config = &self.link.config;
+        if let Some(period) = config.keep_alive {
+            match state.session.dialect() {
+                Dialect::V1 if state.has_output() => {}
+                Dialect::V1 => {
+                    let ms = period.as_millis();
+                    state.session.keep_alive(ms.try_into().unwrap_or(u32::MAX));
+                }
+                Dialect::Mux => {
+                    self.pings += 1;
+                    self.ping = Some((self.pings, now));
+                    state.session.ping(self.pings);
+                }
+            }
+        }
+        self.round = now + config.keep_alive.unwrap_or(ROUND);
+        if !std::mem::take(&mut self.busy) {
+            self.size = SMALL;
+            self.buf = BytesMut::new();
+            self.used.clear();
+        }
+        // Cheap to fill again, if it is needed.
+        if !state.has_output() {
+            state.session.trim();
+        }
+    }
+
+    /// The silence after which the peer counts as gone, if it is known to say something at times.
+    fn patience(&self, state: &State) -> Option<Duration> {
+        let config = &self.link.config;
+        match state.session.dialect() {
+            // It answers pings; without them, only what it says by itself counts.
+            Dialect::Mux => config.keep_alive.map(|_| config.idle_timeout),
+            Dialect::V1 => {
+                let period = state.session.peer_period_ms()?;
+                let most = UNANNOUNCED_IDLE.max(config.idle_timeout);
+                let limit = Duration::from_millis(period.into())
+                    .saturating_mul(3)
+                    .clamp(config.idle_timeout, most);
+                Some(limit)
+            }
+        }
+    }
+
     /// Does what the time demands; gives when to look again.
     fn watch(&mut self, now: Instant) -> Result<Instant, CloseReason> {
-        let config = &self.link.config;
-        let mut state = self.link.state();
+        self.forgive(now);
+        let link = Arc::clone(&self.link);
+        let config = &link.config;
+        let mut state = link.state();
+        if let Some(token) = state.session.take_pong()
+            && let Some((_, sent)) = self.ping.take_if(|(sent, _)| *sent == token)
+        {
+            let sample = now - sent;
+            state.rtt = Some(state.rtt.map_or(sample, |rtt| (rtt * 7 + sample) / 8));
+        }
         if now >= self.round {
-            if let Some(period) = config.keep_alive
-                && !state.has_output()
-            {
-                let ms = period.as_millis();
-                state.session.keep_alive(ms.try_into().unwrap_or(u32::MAX));
-            }
-            self.round = now + config.keep_alive.unwrap_or(ROUND);
-            if !std::mem::take(&mut self.busy) {
-                self.size = SMALL;
-                self.buf = BytesMut::new();
-                self.used.clear();
-            }
-            // Cheap to fill again, if it is needed.
-            if !state.has_output() {
-                state.session.trim();
-            }
+            self.go_round(now, &mut state);
         }
 
         let waiting = state.has_output();
@@ -180,16 +311,19 @@ impl Driver {
             if self.paused.take().is_some() {
                 // What was said meanwhile is still to be read.
                 self.heard = now;
+                self.suspect = false;
             }
-            if let Some(period) = state.session.peer_period_ms() {
-                let most = UNANNOUNCED_IDLE.max(config.idle_timeout);
-                let limit = Duration::from_millis(period.into())
-                    .saturating_mul(3)
-                    .clamp(config.idle_timeout, most);
-                if now >= self.heard + limit {
+            if let Some(limit) = self.patience(&state) {
+                if now < self.heard + limit {
+                    at(self.heard + limit);
+                } else if !self.suspect {
+                    self.suspect = true;
+                    at(now + LAST_LOOK);
+                } else if now >= self.heard + limit + LAST_LOOK {
                     return Err(CloseReason::Idle(limit));
+                } else {
+                    at(self.heard + limit + LAST_LOOK);
                 }
-                at(self.heard + limit);
             }
             if let Some((since, _)) = self.stuck {
                 // A peer that still talks may have its reasons to read nothing just now.
@@ -244,7 +378,8 @@ impl Future for Driver {
                     return Poll::Ready(reason);
                 }
                 if state.is_over() {
-                    return Poll::Ready(CloseReason::Local);
+                    let reason = this.link.ending.get().unwrap_or(CloseReason::Local);
+                    return Poll::Ready(reason);
                 }
             }
             let before = this.link.update(|state| state.session.wants_input());

@@ -1,6 +1,6 @@
 //! Frames: a type letter, a stream id, a length, a payload. No I/O.
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, BufMut, BytesMut};
 
 /// Bytes in front of every payload.
 pub const HEADER_LEN: usize = 7;
@@ -8,29 +8,69 @@ pub const HEADER_LEN: usize = 7;
 /// The most a frame carries.
 pub const MAX_PAYLOAD: usize = u16::MAX as usize;
 
+/// The longest reason in a frame of the mux, in bytes of UTF-8.
+pub const MAX_REASON: usize = 255;
+
+/// Which language a session speaks. Both have the same headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// Version 1, as in 2018: [`New`](Kind::New), [`Write`](Kind::Write),
+    /// [`Close`](Kind::Close), and [`Alive`](Kind::Alive) between ends of this crate. Everything
+    /// else is skipped.
+    V1,
+    /// The mux: every kind but [`Alive`](Kind::Alive). Anything else is an error.
+    Mux,
+}
+
 /// What a frame is for: its first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// `N`: the dialer opens a stream.
     New,
-    /// `C`: the sender closes its side of a stream.
+    /// `C`: the sender closes its side of a stream. In the mux, both sides: it writes and reads
+    /// no more.
     Close,
     /// `W`: data of a stream.
     Write,
-    /// `K`: the sender is alive and says so every *id* milliseconds. Ends of this crate send it;
-    /// the Go original skips it, as every letter it does not know.
+    /// `K`, only in version 1: the sender is alive and says so every *id* milliseconds. Ends of
+    /// this crate send it; the Go original skips it, as every letter it does not know.
     Alive,
-    /// Any other letter. Skipped with its payload.
+    /// `E`: the sender writes no more.
+    End,
+    /// `S`: the sender reads no more.
+    Stop,
+    /// `R`: the stream is broken off or was never accepted; a code and a reason.
+    Reset,
+    /// `A`: the receiver may send so many bytes more; a `u32`.
+    Allow,
+    /// `B`: the sender has data and no allowance left.
+    Blocked,
+    /// `P`: asks for a [`Pong`](Kind::Pong); a `u64`.
+    Ping,
+    /// `Q`: the `u64` of a ping.
+    Pong,
+    /// `G`: the sender goes away; a code and a reason.
+    GoAway,
+    /// Any other letter. Version 1 skips it with its payload.
     Other(u8),
 }
 
 impl Kind {
-    fn to_byte(self) -> u8 {
+    /// The letter.
+    pub fn to_byte(self) -> u8 {
         match self {
             Self::New => b'N',
             Self::Close => b'C',
             Self::Write => b'W',
             Self::Alive => b'K',
+            Self::End => b'E',
+            Self::Stop => b'S',
+            Self::Reset => b'R',
+            Self::Allow => b'A',
+            Self::Blocked => b'B',
+            Self::Ping => b'P',
+            Self::Pong => b'Q',
+            Self::GoAway => b'G',
             Self::Other(byte) => byte,
         }
     }
@@ -41,8 +81,32 @@ impl Kind {
             b'C' => Self::Close,
             b'W' => Self::Write,
             b'K' => Self::Alive,
+            b'E' => Self::End,
+            b'S' => Self::Stop,
+            b'R' => Self::Reset,
+            b'A' => Self::Allow,
+            b'B' => Self::Blocked,
+            b'P' => Self::Ping,
+            b'Q' => Self::Pong,
+            b'G' => Self::GoAway,
             other => Self::Other(other),
         }
+    }
+
+    /// Whether a frame of the mux may have `len` bytes of payload.
+    pub(super) fn allows(self, len: u16) -> bool {
+        match self {
+            Self::Write => len > 0,
+            Self::Allow => len == 4,
+            Self::Ping | Self::Pong => len == 8,
+            Self::Reset | Self::GoAway => (1..=1 + MAX_REASON).contains(&len.into()),
+            _ => len == 0,
+        }
+    }
+
+    /// Whether the frame is about the session and not one of its streams.
+    pub(super) fn is_of_session(self) -> bool {
+        matches!(self, Self::Ping | Self::Pong | Self::GoAway)
     }
 }
 
@@ -89,6 +153,21 @@ impl Header {
     }
 }
 
+/// A frame of the mux with a code and a reason, ready to be sent. The reason is cut to
+/// [`MAX_REASON`] bytes.
+pub(super) fn with_reason(kind: Kind, id: u32, code: u8, reason: &str) -> BytesMut {
+    let reason = &reason[..reason.floor_char_boundary(MAX_REASON)];
+    let header = Header {
+        len: 1 + reason.len() as u16,
+        ..Header::empty(kind, id)
+    };
+    let mut frame = BytesMut::with_capacity(HEADER_LEN + 1 + reason.len());
+    frame.put_slice(&header.to_bytes());
+    frame.put_u8(code);
+    frame.put_slice(reason.as_bytes());
+    frame
+}
+
 /// What a [`Decoder`] finds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
@@ -101,23 +180,35 @@ pub enum Piece {
         /// At most what one call of [`Decoder::next_piece`] was given.
         data: BytesMut,
     },
+    /// The whole payload of any other frame that has one. Only in the mux.
+    Body(Header, BytesMut),
 }
 
-/// Cuts incoming bytes into [`Piece`]s. Holds at most an unfinished header: payload is handed
-/// out as it comes, without waiting for the rest of its frame.
-#[derive(Debug, Default)]
+/// Cuts incoming bytes into [`Piece`]s. Holds at most an unfinished header and, in the mux, an
+/// unfinished short payload: data is handed out as it comes, without waiting for the rest of its
+/// frame.
+#[derive(Debug)]
 pub struct Decoder {
+    dialect: Dialect,
     head: [u8; HEADER_LEN],
     have: usize,
     /// The frame whose payload is under way.
     open: Option<Header>,
     rest: usize,
+    body: BytesMut,
 }
 
 impl Decoder {
     /// An empty one.
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            head: [0; HEADER_LEN],
+            have: 0,
+            open: None,
+            rest: 0,
+            body: BytesMut::new(),
+        }
     }
 
     /// Takes the next piece off the front of `input`, or all of `input` and gives `None` when it
@@ -129,13 +220,22 @@ impl Decoder {
             if self.rest == 0 {
                 self.open = None;
             }
-            if header.kind == Kind::Write && take > 0 {
-                return Some(Piece::Data {
-                    id: header.id,
-                    data: input.split_to(take),
-                });
+            if header.kind == Kind::Write {
+                if take > 0 {
+                    let data = input.split_to(take);
+                    return Some(Piece::Data {
+                        id: header.id,
+                        data,
+                    });
+                }
+            } else if self.dialect == Dialect::Mux {
+                self.body.extend_from_slice(&input[..take]);
+                input.advance(take);
+                return (self.rest == 0)
+                    .then(|| Piece::Body(header, std::mem::take(&mut self.body)));
+            } else {
+                input.advance(take);
             }
-            input.advance(take);
             if self.rest > 0 {
                 return None;
             }
@@ -174,17 +274,32 @@ mod tests {
         assert_eq!(header.to_bytes(), [0x4e, 1, 2, 3, 4, 0, 0]);
     }
 
-    fn all(decoder: &mut Decoder, bytes: &[u8]) -> (Vec<Header>, Vec<(u32, u8)>) {
-        let (mut headers, mut data) = (Vec::new(), Vec::new());
+    #[test]
+    fn reasons_are_cut_between_characters() {
+        let frame = with_reason(Kind::GoAway, 0, 1, &"é".repeat(200));
+        assert_eq!(frame.len(), HEADER_LEN + 1 + 254);
+        assert_eq!(frame[..9], *b"G\0\0\0\0\0\xff\x01\xc3");
+    }
+
+    #[test]
+    fn every_byte_is_a_kind_and_every_kind_a_byte() {
+        for byte in 0..=255 {
+            assert_eq!(Kind::from_byte(byte).to_byte(), byte);
+        }
+    }
+
+    type Found = (Vec<Header>, Vec<(u32, u8)>, Vec<(Header, Vec<u8>)>);
+
+    fn all(decoder: &mut Decoder, bytes: &[u8], found: &mut Found) {
         let mut input = BytesMut::from(bytes);
         while let Some(piece) = decoder.next_piece(&mut input) {
             match piece {
-                Piece::Header(header) => headers.push(header),
-                Piece::Data { id, data: bytes } => data.extend(bytes.iter().map(|b| (id, *b))),
+                Piece::Header(header) => found.0.push(header),
+                Piece::Data { id, data } => found.1.extend(data.iter().map(|b| (id, *b))),
+                Piece::Body(header, body) => found.2.push((header, body.to_vec())),
             }
         }
         assert!(input.is_empty(), "everything is taken in");
-        (headers, data)
     }
 
     proptest! {
@@ -194,23 +309,22 @@ mod tests {
                 any::<u8>(), Just(0), Just(b'W'), Just(b'N'), Just(b'C'), Just(3),
             ], 0..400),
             cuts in prop::collection::vec(1_usize..40, 0..60),
+            mux in any::<bool>(),
         ) {
-            let mut whole = Decoder::new();
-            let expected = all(&mut whole, &bytes);
-            let mut pieces = Decoder::new();
-            let (mut headers, mut data) = (Vec::new(), Vec::new());
+            let dialect = if mux { Dialect::Mux } else { Dialect::V1 };
+            let mut whole = Decoder::new(dialect);
+            let mut expected = Found::default();
+            all(&mut whole, &bytes, &mut expected);
+            let mut pieces = Decoder::new(dialect);
+            let mut found = Found::default();
             let mut rest = &bytes[..];
             for cut in cuts {
                 let (now, later) = rest.split_at(cut.min(rest.len()));
                 rest = later;
-                let (h, d) = all(&mut pieces, now);
-                headers.extend(h);
-                data.extend(d);
+                all(&mut pieces, now, &mut found);
             }
-            let (h, d) = all(&mut pieces, rest);
-            headers.extend(h);
-            data.extend(d);
-            prop_assert_eq!((headers, data), expected);
+            all(&mut pieces, rest, &mut found);
+            prop_assert_eq!(found, expected);
             prop_assert_eq!(pieces.is_between_frames(), whole.is_between_frames());
         }
     }

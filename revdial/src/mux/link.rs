@@ -1,11 +1,11 @@
 //! What the handles, the streams and the driver of one session share.
 
 use std::{
-    collections::HashMap,
     io, mem,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use bytes::BytesMut;
@@ -15,9 +15,12 @@ use super::{
     Config,
     batch::Batch,
     frame::{HEADER_LEN, Header},
+    ids::ById,
+    limits::{Goodbye, GoodbyeCode, ResetCode},
     session::{Event, Session},
+    woken::Woken,
 };
-use crate::{CloseReason, Stream, link::is_hang_up, reason::Ending};
+use crate::{CloseReason, Stream, reason::Ending, v2::link::is_hang_up};
 
 /// Batches a task writes for others before it leaves the rest to the driver.
 const ROUNDS: usize = 4;
@@ -32,22 +35,28 @@ pub(super) struct Link {
 
 pub(super) struct State {
     pub(super) session: Session,
-    wakers: HashMap<u32, Wakers>,
+    wakers: ById<Wakers>,
     acceptor: Option<Waker>,
     driver: Option<Waker>,
+    /// The driver was woken and has not run since.
+    driver_runs: bool,
     /// Taken out of the session and not yet written.
     batch: Batch,
     /// Some task is writing to the transport.
     writing: bool,
     /// The transport takes no more; it will wake the driver.
     full: bool,
-    /// Somebody may still open or accept streams.
+    /// This end has not been closed.
+    pub(super) may_open: bool,
+    /// Streams may still be opened or come in.
     pub(super) open: bool,
     /// Bytes written so far, to see progress.
     pub(super) written: u64,
     pub(super) failure: Option<CloseReason>,
     /// The end of the session, for all who still have a stream.
     pub(super) ended: Option<CloseReason>,
+    /// The round-trip time, smoothed.
+    pub(super) rtt: Option<Duration>,
 }
 
 #[derive(Default)]
@@ -70,19 +79,35 @@ impl State {
         !self.open && self.session.stream_count() == 0 && !self.has_output() && !self.writing
     }
 
-    fn wake_driver(&self, wake: &mut Vec<Waker>) {
-        wake.extend(self.driver.clone());
+    fn wake_driver(&mut self, wake: &mut Woken) {
+        if !self.driver_runs {
+            self.driver_runs = true;
+            wake.add(self.driver.clone());
+        }
     }
 
     /// Those who wait for what has happened.
-    fn take_woken(&mut self, wake: &mut Vec<Waker>) {
+    fn take_woken(&mut self, wake: &mut Woken) {
         while let Some(event) = self.session.next_event() {
-            wake.extend(match event {
+            wake.add(match event {
                 Event::Readable(id) => self.wakers.get_mut(&id).and_then(|w| w.read.take()),
                 Event::Writable(id) => self.wakers.get_mut(&id).and_then(|w| w.write.take()),
                 Event::Acceptable => self.acceptor.take(),
+                Event::GoAway => {
+                    // Nobody opens streams to those who leave, or gets any from them.
+                    self.open = false;
+                    self.acceptor.take()
+                }
             });
         }
+    }
+
+    /// The peer's farewell, if it has said one, as a reason.
+    pub(super) fn farewell(&self) -> Option<CloseReason> {
+        let Goodbye { reason, .. } = self.session.goodbye()?;
+        Some(CloseReason::Peer(
+            (!reason.is_empty()).then(|| reason.clone()),
+        ))
     }
 
     pub(super) fn wait_readable(&mut self, id: u32, cx: &Context<'_>) {
@@ -99,6 +124,7 @@ impl State {
 
     pub(super) fn set_driver(&mut self, cx: &Context<'_>) {
         set(&mut self.driver, cx);
+        self.driver_runs = false;
     }
 
     /// Forgets a stream's wakers with its handle.
@@ -122,16 +148,19 @@ impl Link {
             config,
             state: Mutex::new(State {
                 session,
-                wakers: HashMap::new(),
+                wakers: ById::default(),
                 acceptor: None,
                 driver: None,
+                driver_runs: true,
                 batch: Batch::new(),
                 writing: false,
                 full: false,
+                may_open: true,
                 open: true,
                 written: 0,
                 failure: None,
                 ended: None,
+                rtt: None,
             }),
             writer: Mutex::new(Some(writer)),
         })
@@ -146,23 +175,21 @@ impl Link {
     }
 
     /// Changes the state, then wakes everyone whom the change concerns. Output that results is
-    /// written at once if the transport takes it.
+    /// left to the driver, or to the next write if that is sooner: frames without data are cheap
+    /// only in company.
     pub(super) fn update<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        let mut wake = Vec::new();
+        let mut wake = Woken::default();
         let mut state = self.state();
         let paused = !state.session.wants_input();
         let result = change(&mut state);
         let resumed = paused && state.session.wants_input();
-        if resumed || state.is_over() {
+        let due = state.session.has_output() && state.is_clear();
+        if resumed || due || state.is_over() {
             state.wake_driver(&mut wake);
         }
-        let flush = state.session.has_output() && state.is_clear();
         state.take_woken(&mut wake);
         drop(state);
-        wake.into_iter().for_each(Waker::wake);
-        if flush {
-            self.flush();
-        }
+        wake.all();
         result
     }
 
@@ -180,7 +207,7 @@ impl Link {
     /// that is writing already, or to the driver.
     fn flush(&self) {
         for _ in 0..ROUNDS {
-            let mut wake = Vec::new();
+            let mut wake = Woken::default();
             let mut state = self.state();
             let Some(driver) = state.driver.clone() else {
                 return;
@@ -193,7 +220,7 @@ impl Link {
             state.writing = true;
             state.take_woken(&mut wake);
             drop(state);
-            wake.into_iter().for_each(Waker::wake);
+            wake.all();
 
             let progress = self.with_writer(&driver, |mut writer, cx| {
                 let mut written = 0;
@@ -217,8 +244,7 @@ impl Link {
                 return;
             }
         }
-        let driver = self.state().driver.clone();
-        driver.into_iter().for_each(Waker::wake);
+        self.update(|_| ());
     }
 
     /// Ends a turn at writing. True when there is nothing more to do for now.
@@ -227,7 +253,7 @@ impl Link {
         (written, result): (usize, io::Result<bool>),
         keep: impl FnOnce(&mut Batch),
     ) -> bool {
-        let mut wake = Vec::new();
+        let mut wake = Woken::default();
         let mut state = self.state();
         state.writing = false;
         state.written += written as u64;
@@ -245,7 +271,7 @@ impl Link {
             state.wake_driver(&mut wake);
         }
         drop(state);
-        wake.into_iter().for_each(Waker::wake);
+        wake.all();
         done
     }
 
@@ -273,18 +299,23 @@ impl Link {
             return Poll::Ready(Ok(0));
         }
         let mut state = self.state();
-        let header = match state.session.bypass(id, buf.len()) {
-            Ok(header) => header.filter(|_| state.is_clear()),
-            Err(error) => return Poll::Ready(Err(self.stream_error(&state, error))),
-        };
-        if let (Some(header), Some(driver)) = (header, state.driver.clone()) {
-            state.writing = true;
-            drop(state);
-            let taken = self.bypass(header, &driver, &buf[..usize::from(header.len)]);
-            if taken > 0 {
-                return Poll::Ready(Ok(taken));
+        if state.is_clear() {
+            let header = match state.session.bypass(id, buf.len()) {
+                Ok(header) => header,
+                Err(error) => return Poll::Ready(Err(self.stream_error(&state, error))),
+            };
+            if let (Some(header), Some(driver)) = (header, state.driver.clone()) {
+                let mut before = mem::take(&mut state.batch);
+                state.session.transmit(&mut before);
+                state.writing = true;
+                drop(state);
+                let payload = &buf[..usize::from(header.len)];
+                if self.bypass(before, header, &driver, payload) {
+                    return Poll::Ready(Ok(payload.len()));
+                }
+                state = self.state();
+                state.session.not_bypassed(header);
             }
-            state = self.state();
         }
         let written = match state.session.write(id, buf) {
             Ok(0) => {
@@ -302,76 +333,99 @@ impl Link {
         Poll::Ready(Ok(written))
     }
 
-    /// Writes one frame past the queue. What the transport does not take of it is kept; if it
-    /// takes nothing at all, nothing has happened.
-    fn bypass(&self, header: Header, driver: &Waker, payload: &[u8]) -> usize {
+    /// Writes one frame past the queue, after the small ones of `before`. What the transport does
+    /// not take of it is kept. False if it took nothing of this frame: then only `before` is kept.
+    fn bypass(&self, mut before: Batch, header: Header, driver: &Waker, payload: &[u8]) -> bool {
         let head = header.to_bytes();
+        let mut own = 0;
         let progress = self.with_writer(driver, |mut writer, cx| {
             let mut written = 0;
-            while written < HEADER_LEN + payload.len() {
-                let slices = [
-                    io::IoSlice::new(&head[written.min(HEADER_LEN)..]),
-                    io::IoSlice::new(&payload[written.saturating_sub(HEADER_LEN)..]),
-                ];
-                let from = usize::from(written >= HEADER_LEN);
-                match writer.as_mut().poll_write_vectored(cx, &slices[from..]) {
+            while own < HEADER_LEN + payload.len() {
+                let mut slots = Batch::slots();
+                let filled = before.slices(&mut slots).len();
+                let mut end = filled;
+                // Room for both is there unless a lot of small frames has to go first.
+                if before.is_empty() || filled + 2 <= slots.len() {
+                    slots[end] = io::IoSlice::new(&head[own.min(HEADER_LEN)..]);
+                    slots[end + 1] = io::IoSlice::new(&payload[own.saturating_sub(HEADER_LEN)..]);
+                    end += 2;
+                }
+                let from = usize::from(filled == 0 && own >= HEADER_LEN);
+                match writer.as_mut().poll_write_vectored(cx, &slots[from..end]) {
                     Poll::Ready(Ok(0)) => return (written, Err(hung_up())),
-                    Poll::Ready(Ok(n)) => written += n,
+                    Poll::Ready(Ok(n)) => {
+                        written += n;
+                        let first = n.min(before.len());
+                        before.advance(first);
+                        own += n - first;
+                    }
                     Poll::Ready(Err(error)) => return (written, Err(error)),
                     Poll::Pending => return (written, Ok(true)),
                 }
             }
             (written, flushed(writer, cx))
         });
-        let written = progress.0;
         let done = self.wrote(progress, |batch| {
-            if written > 0 {
-                batch.copy(&head[written.min(HEADER_LEN)..]);
-                batch.copy(&payload[written.saturating_sub(HEADER_LEN)..]);
+            if own > 0 {
+                before.copy(&head[own.min(HEADER_LEN)..]);
+                before.copy(&payload[own.saturating_sub(HEADER_LEN)..]);
             }
+            *batch = before;
         });
         if !done {
             // Others have queued something meanwhile.
-            driver.wake_by_ref();
+            self.update(|_| ());
         }
-        if written > 0 { payload.len() } else { 0 }
+        own > 0
     }
 
     /// Hands bytes of the transport to the session.
     pub(super) fn receive(&self, input: &mut BytesMut) -> Result<(), CloseReason> {
-        let mut wake = Vec::new();
+        let mut wake = Woken::default();
         let mut state = self.state();
         let result = state.session.receive(input);
         state.take_woken(&mut wake);
+        let farewell = state.farewell();
+        let last = state.session.goodbye().map(|goodbye| goodbye.code);
         drop(state);
-        wake.into_iter().for_each(Waker::wake);
-        result.map_err(CloseReason::Frames)
+        if let Some(farewell) = &farewell {
+            self.ending.set(farewell.clone());
+        }
+        wake.all();
+        match (result, farewell) {
+            (Err(error), _) => Err(CloseReason::Frames(error)),
+            (Ok(()), Some(farewell)) if last != Some(GoodbyeCode::Drain) => Err(farewell),
+            (Ok(()), _) => Ok(()),
+        }
     }
 
     /// Ends the session for everyone at once; only the first reason counts. Gives the transport
-    /// back to be closed.
-    pub(super) fn end(&self, reason: CloseReason) -> Option<WriteHalf<Stream>> {
+    /// back to be closed, and what is left of frames that were begun.
+    pub(super) fn end(&self, reason: CloseReason) -> Option<(WriteHalf<Stream>, Batch)> {
+        let writer = self.writer().take();
+        let mut wake = Woken::default();
         let mut state = self.state();
         self.ending.set(reason.clone());
         state.ended.get_or_insert(reason);
         state.open = false;
+        state.may_open = false;
         state.session.end();
-        state.batch = Batch::new();
-        let mut wake: Vec<_> = state.acceptor.take().into_iter().collect();
+        let batch = mem::take(&mut state.batch);
+        wake.add(state.acceptor.take());
         for wakers in state.wakers.values_mut() {
-            wake.extend(wakers.read.take());
-            wake.extend(wakers.write.take());
+            wake.add(wakers.read.take());
+            wake.add(wakers.write.take());
         }
         state.wake_driver(&mut wake);
         drop(state);
-        wake.into_iter().for_each(Waker::wake);
-        self.writer().take()
+        wake.all();
+        writer.map(|writer| (writer, batch))
     }
 
     /// A stream's error with the reason of the session's end in it.
     pub(super) fn stream_error(&self, state: &State, error: super::StreamError) -> io::Error {
-        use super::StreamError::{Finished, Reset, SessionEnded};
-        let kind = match error {
+        use super::StreamError::{Finished, PeerReset, Reset, SessionEnded, Stopped};
+        let kind = match &error {
             SessionEnded => {
                 let reason = state.ended.as_ref().map(ToString::to_string);
                 let reason = reason.unwrap_or_default();
@@ -380,8 +434,11 @@ impl Link {
                     format!("revdial session ended before the stream did: {reason}"),
                 );
             }
-            Reset => io::ErrorKind::ConnectionReset,
-            Finished => io::ErrorKind::BrokenPipe,
+            PeerReset(reset) if reset.code == ResetCode::Refused => {
+                io::ErrorKind::ConnectionRefused
+            }
+            Reset | PeerReset(_) => io::ErrorKind::ConnectionReset,
+            Finished | Stopped => io::ErrorKind::BrokenPipe,
         };
         io::Error::new(kind, error)
     }

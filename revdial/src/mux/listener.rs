@@ -5,11 +5,13 @@ use std::{
     future::{Future, poll_fn},
     sync::Arc,
     task::Poll,
+    time::Duration,
 };
 
 use super::{
     Config,
     dialer::{close, start},
+    frame::Dialect,
     limits::Role,
     link::Link,
     stream,
@@ -25,11 +27,18 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Takes a connection over, at the first byte after the HTTP exchange. Must be called within
-    /// a tokio runtime; sends nothing of its own but keep-alives.
+    /// Takes a connection over, at the first byte after the HTTP exchange, to speak the mux. Must
+    /// be called within a tokio runtime.
     pub fn new(transport: Stream, config: Config) -> Self {
         Self {
-            link: start(Role::Listener, transport, config),
+            link: start(Dialect::Mux, Role::Listener, transport, config),
+        }
+    }
+
+    /// The same in version 1: sends nothing of its own but keep-alives.
+    pub fn v1(transport: Stream, config: Config) -> Self {
+        Self {
+            link: start(Dialect::V1, Role::Listener, transport, config),
         }
     }
 
@@ -64,10 +73,16 @@ impl Listener {
         self.link.ending.get().is_some()
     }
 
-    /// Stops listening: streams that the peer opens from now on are closed at once. Those that
+    /// Stops listening: streams that the peer opens from now on are refused. Those that
     /// exist live on, and the connection with them, as in the Go original.
     pub fn close(&self) {
-        close(&self.link);
+        close(&self.link, CloseReason::Local, "");
+    }
+
+    /// As [`close`](Self::close), and in the mux the peer is told `reason`, cut to 255 bytes.
+    pub fn close_because(&self, reason: &str) {
+        let local = CloseReason::LocalBecause(reason.to_owned());
+        close(&self.link, local, reason);
     }
 
     /// Ends everything at once: streams give what they have received, then an error.
@@ -79,11 +94,17 @@ impl Listener {
     pub fn stream_count(&self) -> usize {
         self.link.state().session.stream_count()
     }
+
+    /// The time from here to the peer and back, smoothed over the last pings. `None` before the
+    /// first answer, and always in version 1.
+    pub fn rtt(&self) -> Option<Duration> {
+        self.link.state().rtt
+    }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        close(&self.link);
+        close(&self.link, CloseReason::Local, "");
         self.link.update(|state| {
             while let Some(id) = state.session.accept() {
                 state.release(id);

@@ -5,7 +5,9 @@ use std::time::Duration;
 mod batch;
 mod dialer;
 mod driver;
+mod entry;
 pub mod frame;
+mod ids;
 mod limits;
 mod link;
 mod listener;
@@ -13,10 +15,15 @@ mod session;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod woken;
 
 pub use batch::Batch;
 pub use dialer::Dialer;
-pub use limits::{Limits, OpenError, Overflow, ProtocolError, Role, StreamError};
+pub use frame::Dialect;
+pub use limits::{
+    Goodbye, GoodbyeCode, INITIAL_WINDOW, Limits, OpenError, Overflow, ProtocolError, Reset,
+    ResetCode, Role, StreamError,
+};
 pub use listener::Listener;
 pub use session::{Event, Read, Session};
 
@@ -25,11 +32,13 @@ pub use session::{Event, Read, Session};
 pub struct Config {
     /// How much is held for whom.
     pub limits: Limits,
-    /// How often a keep-alive frame is sent. Default 5 s; `None` for never.
+    /// How often a sign of life is sent: a ping in the mux, a keep-alive frame in version 1.
+    /// Default 3 s; `None` for never, which also means that silence is no reason to give up.
     pub keep_alive: Option<Duration>,
-    /// The silence after which a peer that sends keep-alives counts as gone. Stretched to three
-    /// times the period it announces, up to 90 s. Not counted while unread streams keep this end
-    /// from listening. Default 15 s.
+    /// The silence after which the peer counts as gone. In version 1 only if it sends
+    /// keep-alives, and stretched to three times the period it announces, up to 90 s; not counted
+    /// while unread streams keep this end from listening. Time in which this end itself did not
+    /// run does not count. Default 14 s, so that a dead peer is known after 15.
     pub idle_timeout: Duration,
     /// How long the transport may take no byte, and bring none, before the peer counts as gone.
     /// Default 60 s, the original's limit for a write.
@@ -44,8 +53,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
-            keep_alive: Some(Duration::from_secs(5)),
-            idle_timeout: Duration::from_secs(15),
+            keep_alive: Some(Duration::from_secs(3)),
+            idle_timeout: Duration::from_secs(14),
             write_timeout: Duration::from_secs(60),
             deadlock_break_after: Duration::from_secs(30),
         }

@@ -25,11 +25,12 @@ struct Io {
 
 /// Makes stream `id`, which nobody else holds, a [`Stream`].
 pub(super) fn wrap(link: Arc<Link>, id: u32) -> Stream {
-    Stream::new(Io {
+    let io = Io {
         link,
         id,
         data: BytesMut::new(),
-    })
+    };
+    Stream::numbered(io, id.into())
 }
 
 impl AsyncRead for Io {
@@ -65,6 +66,7 @@ impl AsyncRead for Io {
         if self.data.is_empty() {
             // Lets go of a read buffer that it may share.
             self.data = BytesMut::new();
+            self.link.update(|state| state.session.consumed(self.id));
         }
         Poll::Ready(Ok(()))
     }

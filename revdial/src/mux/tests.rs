@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use bytes::BytesMut;
 use proptest::prelude::*;
 
-use super::{Batch, Limits, OpenError, Overflow, ProtocolError, Read, Role, Session, StreamError};
+use super::{
+    Batch, Dialect, Limits, OpenError, Overflow, ProtocolError, Read, Role, Session, StreamError,
+};
 
 /// Everything a session has to send.
 fn sent(session: &mut Session) -> Vec<u8> {
@@ -44,11 +46,11 @@ fn read_all(session: &mut Session, id: u32) -> (Vec<u8>, Result<Read, StreamErro
 }
 
 fn dialer() -> Session {
-    Session::new(Role::Dialer, Limits::default())
+    Session::new(Dialect::V1, Role::Dialer, Limits::default())
 }
 
 fn listener(limits: Limits) -> Session {
-    Session::new(Role::Listener, limits)
+    Session::new(Dialect::V1, Role::Listener, limits)
 }
 
 #[test]
@@ -211,6 +213,7 @@ fn ids_skip_what_is_in_use_after_the_wrap() {
 #[test]
 fn too_many_streams() {
     let mut session = Session::new(
+        Dialect::V1,
         Role::Dialer,
         Limits {
             max_streams: 1,
@@ -296,6 +299,7 @@ fn unbounded_takes_everything() {
 #[test]
 fn streams_take_turns() {
     let mut session = Session::new(
+        Dialect::V1,
         Role::Dialer,
         Limits {
             quantum: 10,
@@ -408,8 +412,8 @@ impl World {
         };
         Self {
             ends: [
-                Session::new(Role::Dialer, limits.clone()),
-                Session::new(Role::Listener, limits),
+                Session::new(Dialect::V1, Role::Dialer, limits.clone()),
+                Session::new(Dialect::V1, Role::Listener, limits),
             ],
             wire: Default::default(),
             held: Default::default(),

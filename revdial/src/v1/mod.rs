@@ -12,8 +12,8 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let (here, there) = duplex(1024);
-//! let dialer = v1::Dialer::new(Stream::new(here), v1::Config::default());
-//! let mut listener = v1::Listener::new(Stream::new(there), v1::Config::default());
+//! let dialer = v1::Dialer::v1(Stream::new(here), v1::Config::default());
+//! let mut listener = v1::Listener::v1(Stream::new(there), v1::Config::default());
 //!
 //! let mut near = dialer.dial().await?;
 //! near.write_all(b"who are you?").await?;
@@ -56,7 +56,7 @@
 mod sniff;
 
 pub use crate::mux::{
-    Batch, Config, Dialer, Event, Limits, Listener, OpenError, Overflow, ProtocolError, Read, Role,
-    Session, StreamError, frame,
+    Batch, Config, Dialect, Dialer, Event, Limits, Listener, OpenError, Overflow, ProtocolError,
+    Read, Role, Session, StreamError, frame,
 };
 pub use sniff::{SniffError, Sniffed, sniff};

@@ -1,0 +1,104 @@
+//! What a session knows of one stream.
+
+use std::sync::Arc;
+
+use super::{
+    batch::Backlog,
+    frame::Dialect,
+    limits::{INITIAL_WINDOW, Reset},
+};
+
+/// How far something is that the peer must be told.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    #[default]
+    Not,
+    Wanted,
+    Sent,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Entry {
+    pub(super) backlog: Backlog,
+    pub(super) out: Backlog,
+    /// Bytes its reader has taken and not yet worked off.
+    pub(super) lent: usize,
+    /// The mux: what this end may still send.
+    pub(super) allowance: usize,
+    /// The mux: what the peer may still send.
+    pub(super) granted: usize,
+    /// The mux: what the peer may have sent and not seen read.
+    pub(super) window: usize,
+    /// The mux: bytes worked off that were not granted again.
+    pub(super) spent: usize,
+    /// The mux: what the next `A` says.
+    pub(super) grant: usize,
+    /// The mux: what ended the stream before its time.
+    pub(super) broken: Option<Arc<Reset>>,
+    /// It was this end that broke it.
+    pub(super) reset: bool,
+    /// `R` is still to be sent.
+    pub(super) reset_due: bool,
+    /// `N` is still to be sent.
+    pub(super) opening: bool,
+    /// That this end writes no more.
+    pub(super) end: Told,
+    /// That this end reads no more.
+    pub(super) stop: Told,
+    /// `B` is still to be sent, or was sent since the last allowance.
+    pub(super) starved: Told,
+    pub(super) peer_ended: bool,
+    pub(super) peer_stopped: bool,
+    /// The peer has used up its window.
+    pub(super) peer_starved: bool,
+    /// Its reader was told that the peer has ended.
+    pub(super) end_seen: bool,
+    /// Somebody will release it.
+    pub(super) held: bool,
+    /// In the queue of those that have something to send.
+    pub(super) ready: bool,
+    /// Its writer waits for room.
+    pub(super) blocked: bool,
+    /// Version 1: over its limit, so that input waits for its reader.
+    pub(super) over: bool,
+    /// Version 1: over its limit for so long that input no longer waits.
+    pub(super) overlooked: bool,
+}
+
+impl Entry {
+    pub(super) fn new(dialect: Dialect) -> Self {
+        let (allowance, window) = match dialect {
+            Dialect::V1 => (usize::MAX, 0),
+            Dialect::Mux => (INITIAL_WINDOW, INITIAL_WINDOW),
+        };
+        Self {
+            allowance,
+            granted: window,
+            window,
+            held: true,
+            ..Self::default()
+        }
+    }
+
+    /// Received and not worked off.
+    pub(super) fn unread(&self) -> usize {
+        self.backlog.len() + self.lent
+    }
+
+    /// Whether what comes in for it is still wanted.
+    pub(super) fn listens(&self) -> bool {
+        self.held && !self.reset && !self.end_seen && self.stop == Told::Not
+    }
+
+    /// Whether nothing more will be sent or has to be received for it.
+    pub(super) fn is_done(&self, dialect: Dialect) -> bool {
+        match dialect {
+            Dialect::V1 => self.end == Told::Sent,
+            Dialect::Mux if self.broken.is_some() => !self.reset_due,
+            Dialect::Mux => {
+                (self.end == Told::Sent || self.peer_stopped)
+                    && (self.stop == Told::Sent || self.peer_ended)
+            }
+        }
+    }
+}

@@ -1,0 +1,495 @@
+//! The state of one session: which streams there are, what they hold, what is to be sent. No
+//! I/O and no clock; bytes come in, frames and events go out.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+};
+
+use bytes::{BufMut, BytesMut};
+
+use super::{
+    batch::{Batch, Pool},
+    entry::{Entry, Told},
+    frame::{Decoder, Dialect, Header, Kind, MAX_PAYLOAD, with_reason},
+    ids::{ById, Seed},
+    limits::{
+        Goodbye, GoodbyeCode, INITIAL_WINDOW, Limits, OpenError, Overflow, ProtocolError, Reset,
+        ResetCode, Role, StreamError,
+    },
+};
+
+mod receive;
+mod transmit;
+
+/// Refusals that may wait for a peer that opens streams without ever reading.
+const MAX_REFUSALS: usize = 65_536;
+
+/// Ids remembered because the peer has not closed its side of them.
+const MAX_UNANSWERED: usize = 65_536;
+
+/// Bytes put together for the transport at a time.
+const BATCH: usize = 256 * 1024;
+
+/// The most that a peer may allow altogether.
+const MAX_ALLOWANCE: usize = 1 << 30;
+
+/// What a stream has for its reader.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Read {
+    /// The next bytes, never none.
+    Data(BytesMut),
+    /// The peer sent its end.
+    End,
+    /// Nothing yet; [`Event::Readable`] will come.
+    Blocked,
+}
+
+/// Something its user may be waiting for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// [`Session::read`] of this stream gives something else than `Blocked`.
+    Readable(u32),
+    /// [`Session::write`] of this stream takes bytes again.
+    Writable(u32),
+    /// [`Session::accept`] gives a stream.
+    Acceptable,
+    /// The peer goes away: see [`Session::goodbye`].
+    GoAway,
+}
+
+/// One end of a session. Give it bytes with [`receive`](Self::receive) while
+/// [`wants_input`](Self::wants_input), write what [`transmit`](Self::transmit) puts together, and
+/// tell users what [`next_event`](Self::next_event) says.
+#[derive(Debug)]
+pub struct Session {
+    dialect: Dialect,
+    role: Role,
+    limits: Limits,
+    decoder: Decoder,
+    streams: ById<Entry>,
+    /// The last id that was opened, by whichever end opens.
+    last_id: u32,
+    /// Version 1: ids that this dialer has closed and the peer has not.
+    unanswered: HashSet<u32, Seed>,
+    accept_queue: VecDeque<u32>,
+    accepting: bool,
+    ready: VecDeque<u32>,
+    refusals: VecDeque<(u32, &'static str)>,
+    alive_due: Option<u32>,
+    peer_alive: Option<u32>,
+    ping_due: Option<u64>,
+    pong_due: Option<u64>,
+    pong: Option<u64>,
+    goodbye_due: Option<BytesMut>,
+    goodbye: Option<Goodbye>,
+    received: usize,
+    /// The mux: what windows have grown by.
+    grown: usize,
+    full: bool,
+    over: usize,
+    queued: usize,
+    /// Streams whose writers wait for room in the session.
+    blocked: VecDeque<u32>,
+    events: VecDeque<Event>,
+    pool: Pool,
+    ended: bool,
+}
+
+impl Session {
+    /// A session without streams. Nothing is sent before the first is opened.
+    pub fn new(dialect: Dialect, role: Role, limits: Limits) -> Self {
+        Self {
+            dialect,
+            role,
+            limits,
+            decoder: Decoder::new(dialect),
+            streams: ById::default(),
+            last_id: 0,
+            unanswered: HashSet::default(),
+            accept_queue: VecDeque::new(),
+            accepting: role == Role::Listener,
+            ready: VecDeque::new(),
+            refusals: VecDeque::new(),
+            alive_due: None,
+            peer_alive: None,
+            ping_due: None,
+            pong_due: None,
+            pong: None,
+            goodbye_due: None,
+            goodbye: None,
+            received: 0,
+            grown: 0,
+            full: false,
+            over: 0,
+            queued: 0,
+            blocked: VecDeque::new(),
+            events: VecDeque::new(),
+            pool: Pool::default(),
+            ended: false,
+        }
+    }
+
+    /// What it speaks.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Opens a stream. Its id is new: ids repeat only after 2^32 of them, and even then not while
+    /// either end may still use the old stream.
+    pub fn open(&mut self) -> Result<u32, OpenError> {
+        if self.ended || self.role == Role::Listener || self.goodbye.is_some() {
+            return Err(OpenError::Ended);
+        }
+        if self.streams.len() >= self.limits.max_streams {
+            return Err(OpenError::TooMany(self.limits.max_streams));
+        }
+        let mut id = self.last_id.wrapping_add(1);
+        while self.streams.contains_key(&id)
+            || self.unanswered.contains(&id)
+            || (id == 0 && self.dialect == Dialect::Mux)
+        {
+            id = id.wrapping_add(1);
+        }
+        self.last_id = id;
+        let entry = Entry {
+            opening: true,
+            ready: true,
+            ..Entry::new(self.dialect)
+        };
+        self.streams.insert(id, entry);
+        self.ready.push_back(id);
+        Ok(id)
+    }
+
+    /// The next stream that the peer opened.
+    pub fn accept(&mut self) -> Option<u32> {
+        self.accept_queue.pop_front()
+    }
+
+    /// From now on streams that the peer opens are refused.
+    pub fn refuse_streams(&mut self) {
+        self.accepting = false;
+    }
+
+    /// Takes bytes that the stream has received. They count as read at the next call, or with
+    /// [`consumed`](Self::consumed).
+    pub fn read(&mut self, id: u32) -> Result<Read, StreamError> {
+        self.consumed(id);
+        let Some(entry) = self.streams.get_mut(&id) else {
+            return Err(StreamError::SessionEnded);
+        };
+        if let Some(data) = entry.backlog.pop() {
+            entry.lent = data.len();
+            return Ok(Read::Data(data));
+        }
+        if entry.reset {
+            Err(StreamError::Reset)
+        } else if entry.peer_ended {
+            entry.end_seen = true;
+            Ok(Read::End)
+        } else if let Some(reset) = &entry.broken {
+            Err(StreamError::PeerReset(Arc::clone(reset)))
+        } else if self.ended {
+            Err(StreamError::SessionEnded)
+        } else {
+            Ok(Read::Blocked)
+        }
+    }
+
+    /// What was last taken from the stream is worked off.
+    pub fn consumed(&mut self, id: u32) {
+        let Some(entry) = self.streams.get_mut(&id) else {
+            return;
+        };
+        let len = std::mem::take(&mut entry.lent);
+        if len == 0 {
+            return;
+        }
+        self.received -= len;
+        match self.dialect {
+            Dialect::V1 => {
+                if entry.backlog.len() <= self.limits.stream_limit / 2 {
+                    self.over -= usize::from(entry.over);
+                    entry.over = false;
+                    entry.overlooked = false;
+                }
+                self.reassess();
+            }
+            Dialect::Mux => {
+                entry.spent += len;
+                self.regrant(id);
+            }
+        }
+    }
+
+    /// Allows the peer to send more, once it is worth a frame. A peer that has used up its window
+    /// while the reader has nothing left gets a larger one.
+    fn regrant(&mut self, id: u32) {
+        let Some(entry) = self.streams.get_mut(&id) else {
+            return;
+        };
+        if self.ended || entry.peer_ended || entry.broken.is_some() || entry.stop != Told::Not {
+            return;
+        }
+        let dry = entry.peer_starved && entry.unread() == 0;
+        if dry {
+            entry.peer_starved = false;
+            let most = self.limits.max_window.min(MAX_ALLOWANCE);
+            let more = most
+                .saturating_sub(entry.window)
+                .min(self.limits.window_growth.saturating_sub(self.grown))
+                .min(entry.window);
+            entry.window += more;
+            entry.grant += more;
+            entry.granted += more;
+            self.grown += more;
+        }
+        if dry || entry.spent >= entry.window / 2 {
+            entry.granted += entry.spent;
+            entry.grant += std::mem::take(&mut entry.spent);
+        }
+        if entry.grant > 0 {
+            self.enqueue(id);
+        }
+    }
+
+    fn writable(&self, id: u32) -> Result<&Entry, StreamError> {
+        match self.streams.get(&id) {
+            Some(entry) if entry.reset => Err(StreamError::Reset),
+            Some(entry) if entry.end != Told::Not => Err(StreamError::Finished),
+            Some(Entry {
+                broken: Some(reset),
+                ..
+            }) => Err(StreamError::PeerReset(Arc::clone(reset))),
+            Some(entry) if entry.peer_stopped => Err(StreamError::Stopped),
+            Some(entry) if !self.ended => Ok(entry),
+            _ => Err(StreamError::SessionEnded),
+        }
+    }
+
+    /// Takes as much of `bytes` as there is room for. Nothing means that
+    /// [`Event::Writable`] will come.
+    pub fn write(&mut self, id: u32, bytes: &[u8]) -> Result<usize, StreamError> {
+        let entry = self.writable(id)?;
+        let own = self
+            .limits
+            .stream_send_limit
+            .saturating_sub(entry.out.len())
+            .min(entry.allowance);
+        let common = self.limits.session_send_limit.saturating_sub(self.queued);
+        let taken = own.min(common).min(bytes.len());
+        if let Some(entry) = self.streams.get_mut(&id) {
+            if taken == 0 {
+                if bytes.is_empty() {
+                    return Ok(0);
+                }
+                let starved = entry.allowance == 0 && entry.starved == Told::Not;
+                if starved {
+                    entry.starved = Told::Wanted;
+                }
+                if own > 0 && !entry.blocked {
+                    self.blocked.push_back(id);
+                }
+                entry.blocked = true;
+                if starved {
+                    self.enqueue(id);
+                }
+                return Ok(0);
+            }
+            if self.dialect == Dialect::Mux {
+                entry.allowance -= taken;
+            }
+            entry.out.copy(&bytes[..taken], &mut self.pool);
+        }
+        self.queued += taken;
+        self.enqueue(id);
+        Ok(taken)
+    }
+
+    /// The header for up to `len` bytes that are about to bypass the queue, unless data is queued
+    /// or nothing is allowed. The caller writes all else that is due, then this header and as many
+    /// bytes as it says, or gives it back with [`not_bypassed`](Self::not_bypassed).
+    pub fn bypass(&mut self, id: u32, len: usize) -> Result<Option<Header>, StreamError> {
+        let allowance = self.writable(id)?.allowance;
+        if self.queued > 0 || allowance == 0 {
+            return Ok(None);
+        }
+        let header = Header::data(id, len.min(allowance));
+        if self.dialect == Dialect::Mux
+            && let Some(entry) = self.streams.get_mut(&id)
+        {
+            entry.allowance -= usize::from(header.len);
+        }
+        Ok(Some(header))
+    }
+
+    /// Nothing of what [`bypass`](Self::bypass) gave was written.
+    pub fn not_bypassed(&mut self, header: Header) {
+        if self.dialect == Dialect::Mux
+            && let Some(entry) = self.streams.get_mut(&header.id)
+        {
+            entry.allowance += usize::from(header.len);
+        }
+    }
+
+    /// Sends the end of a stream after what was written. Reading goes on.
+    pub fn finish(&mut self, id: u32) {
+        if let Some(entry) = self.streams.get_mut(&id)
+            && entry.end == Told::Not
+        {
+            entry.end = Told::Wanted;
+            if !entry.peer_stopped && (entry.broken.is_none() || self.dialect == Dialect::V1) {
+                self.enqueue(id);
+            }
+        }
+    }
+
+    /// Breaks a stream off: both directions end, and the peer is told `reason`, for which version
+    /// 1 has no words.
+    pub fn abort(&mut self, id: u32, reason: &str) {
+        self.break_off(id, ResetCode::Aborted, reason);
+    }
+
+    fn break_off(&mut self, id: u32, code: ResetCode, reason: &str) {
+        self.discard(id);
+        if let Some(entry) = self.streams.get_mut(&id) {
+            self.queued -= entry.out.clear();
+            entry.reset = true;
+            if self.dialect == Dialect::Mux && entry.broken.is_none() {
+                let mut reason = reason.to_owned();
+                reason.truncate(reason.floor_char_boundary(super::frame::MAX_REASON));
+                entry.broken = Some(Arc::new(Reset { code, reason }));
+                entry.reset_due = true;
+            }
+        }
+        self.finish(id);
+        self.enqueue(id);
+        self.events.push_back(Event::Readable(id));
+        self.events.push_back(Event::Writable(id));
+    }
+
+    /// Nobody will read or write any more: discards what was received and sends the end after
+    /// what was written.
+    pub fn release(&mut self, id: u32) {
+        self.discard(id);
+        self.finish(id);
+        let Some(entry) = self.streams.get_mut(&id) else {
+            return;
+        };
+        entry.held = false;
+        entry.blocked = false;
+        if self.dialect == Dialect::Mux
+            && !entry.peer_ended
+            && entry.broken.is_none()
+            && entry.stop == Told::Not
+        {
+            entry.stop = Told::Wanted;
+            self.enqueue(id);
+        }
+        self.settle(id);
+    }
+
+    /// Forgets the stream if nothing is left to do.
+    fn settle(&mut self, id: u32) {
+        if let Some(entry) = self.streams.get(&id)
+            && !entry.held
+            && (self.ended || entry.is_done(self.dialect))
+        {
+            self.forget(id);
+        }
+    }
+
+    fn forget(&mut self, id: u32) {
+        if let Some(entry) = self.streams.remove(&id) {
+            self.queued -= entry.out.len();
+            self.received -= entry.unread();
+            self.grown -= entry.window.saturating_sub(INITIAL_WINDOW);
+            if self.dialect == Dialect::V1
+                && self.role == Role::Dialer
+                && !entry.peer_ended
+                && self.unanswered.len() < MAX_UNANSWERED
+            {
+                self.unanswered.insert(id);
+            }
+        }
+    }
+
+    /// Lets go of what a stream has received.
+    fn discard(&mut self, id: u32) {
+        if let Some(entry) = self.streams.get_mut(&id) {
+            self.received -= entry.backlog.clear() + std::mem::take(&mut entry.lent);
+            self.over -= usize::from(entry.over);
+            entry.over = false;
+        }
+        self.reassess();
+    }
+
+    fn reassess(&mut self) {
+        if self.received <= self.limits.session_limit / 2 {
+            self.full = false;
+        }
+    }
+
+    fn enqueue(&mut self, id: u32) {
+        if let Some(entry) = self.streams.get_mut(&id)
+            && !entry.ready
+        {
+            entry.ready = true;
+            self.ready.push_back(id);
+        }
+    }
+
+    /// The next thing that happened.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// The transport is gone. What was received stays readable; then streams whose end was not
+    /// received give an error.
+    pub fn end(&mut self) {
+        self.ended = true;
+        self.accepting = false;
+        self.ready.clear();
+        self.refusals.clear();
+        self.alive_due = None;
+        self.ping_due = None;
+        self.pong_due = None;
+        self.goodbye_due = None;
+        let draining: Vec<u32> = self
+            .streams
+            .iter()
+            .filter(|(_, entry)| !entry.held)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in draining {
+            self.forget(id);
+        }
+        self.blocked.clear();
+    }
+
+    /// Lets go of memory that is kept for reuse.
+    pub fn trim(&mut self) {
+        self.pool.clear();
+    }
+
+    /// The streams that exist: open, waiting to be accepted, or dropped with data left to send.
+    pub fn stream_count(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// Bytes received that nobody has read.
+    pub fn unread(&self) -> usize {
+        self.received
+    }
+
+    /// Bytes written that were not transmitted.
+    pub fn unsent(&self) -> usize {
+        self.queued
+    }
+
+    #[cfg(test)]
+    pub(super) fn set_next_id(&mut self, id: u32) {
+        self.last_id = id.wrapping_sub(1);
+    }
+}
