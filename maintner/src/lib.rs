@@ -5,12 +5,14 @@
 //!
 //! * [`reclog`]: records in a file, read without copying, appended without losing any.
 //! * [`proto`]: the messages in the records.
+//! * [`parse`]: commits, meta commits of Gerrit, mentions of issues.
 //! * [`store`]: rows, indices and text that versions of a corpus share.
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+pub mod parse;
 pub mod proto;
 pub mod reclog;
 pub mod store;

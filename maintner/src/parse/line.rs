@@ -1,0 +1,87 @@
+//! Lines of the form `Key: value`.
+
+/// A value that was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Line<'a> {
+    /// What follows the key on its line, trimmed.
+    pub value: &'a str,
+    /// All text behind the line.
+    pub rest: &'a str,
+}
+
+/// Finds the first line that begins with `key`, which includes its colon. A line begins at the
+/// start of the text and behind each LF or CR; case matters.
+pub fn find<'a>(text: &'a str, key: &str) -> Option<Line<'a>> {
+    let mut from = 0;
+    loop {
+        let at = from + memchr::memmem::find(&text.as_bytes()[from..], key.as_bytes())?;
+        if at == 0 || matches!(text.as_bytes()[at - 1], b'\n' | b'\r') {
+            let value = &text[at + key.len()..];
+            let (value, rest) = value.split_once('\n').unwrap_or((value, ""));
+            let value = value.trim();
+            return Some(Line { value, rest });
+        }
+        from = at + 1;
+        while !text.is_char_boundary(from) {
+            from += 1;
+        }
+    }
+}
+
+/// The values of all lines that begin with `key`, in order.
+pub fn find_all<'a>(text: &'a str, key: &str) -> impl Iterator<Item = &'a str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let line = find(rest, key)?;
+        rest = line.rest;
+        Some(line.value)
+    })
+}
+
+/// The text behind the last blank line: where the footers of a message stand.
+pub fn footer(message: &str) -> &str {
+    let end = message.trim_end_matches('\n').len();
+    let blank = message[..end].rfind("\n\n");
+    blank.map_or("", |at| &message[at + 2..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_stand_at_the_beginning_of_lines() {
+        let cases = [
+            ("foo: bar", Some(("bar", ""))),
+            ("foo: bar\n", Some(("bar", ""))),
+            ("notfoo: x\nfoo: bar", Some(("bar", ""))),
+            ("notfoo: x", None),
+            ("Foo: x", None),
+            ("\rfoo: bar", Some(("bar", ""))),
+            (
+                "foo:   bar baz \r\nfoo: two\nrest",
+                Some(("bar baz", "foo: two\nrest")),
+            ),
+            ("foo:", Some(("", ""))),
+            ("", None),
+            ("\u{e9}foo: \nfoo: yes", Some(("yes", ""))),
+        ];
+        for (text, expected) in cases {
+            let found = find(text, "foo:").map(|line| (line.value, line.rest));
+            assert_eq!(found, expected, "{text:?}");
+        }
+        let all: Vec<_> = find_all("foo: 1\nbar: 2\nfoo: 3\nxfoo: 4", "foo:").collect();
+        assert_eq!(all, ["1", "3"]);
+    }
+
+    #[test]
+    fn footers_stand_behind_the_last_blank_line() {
+        assert_eq!(
+            footer("subject\n\nbody\n\nPatch-set: 1\nTag: x\n"),
+            "Patch-set: 1\nTag: x\n"
+        );
+        assert_eq!(footer("subject\n\nonly\n\n\n"), "only\n\n\n");
+        assert_eq!(footer("subject"), "");
+        assert_eq!(footer(""), "");
+    }
+}
