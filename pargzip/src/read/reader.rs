@@ -22,7 +22,8 @@ use super::state::{Block, Polled};
 ///   a way that could block, with one exception: a member that tells its length is awaited whole.
 /// * Memory is bounded whatever the input, see [`max_member`](ReaderBuilder::max_member). Limits on output:
 ///   [`max_output`](ReaderBuilder::max_output), [`max_ratio`](ReaderBuilder::max_ratio).
-/// * The same bytes give the same output and the same [`ReadError`](crate::ReadError), with any number of threads.
+/// * The same bytes give the same output and the same [`ReadError`](crate::ReadError), with any number of threads. Only
+///   where deflate data are broken, or grow too fast, may one come a little further than another.
 ///
 /// # Errors
 ///

@@ -8,6 +8,9 @@ use crate::layout::{self, Parsed, TRAILER_LEN};
 /// The longest header that is read. An extra field has at most 64 KiB; names and comments have no limit in RFC 1952.
 pub(super) const MAX_HEADER: usize = 256 << 10;
 
+/// Longer than any header made for use.
+const LONG_HEADER: usize = 4 << 10;
+
 /// Output that no ratio is asked of: small files of zeros are nobody's bomb.
 const RATIO_FLOOR: u64 = 64 << 10;
 
@@ -180,7 +183,12 @@ impl Sequential {
         let before = self.held.len();
         let room = (MAX_HEADER + 1).saturating_sub(before);
         self.held.extend_from_slice(&rest[..rest.len().min(room)]);
-        match layout::parse(&self.held) {
+        let parsed = if may_end_header(&self.held, before) {
+            layout::parse(&self.held)
+        } else {
+            Parsed::Incomplete
+        };
+        match parsed {
             Parsed::Header(header) => {
                 self.consume(header.len - before, step);
                 self.held.truncate(header.len);
@@ -343,6 +351,19 @@ impl Sequential {
             }
         }
     }
+}
+
+/// Whether the bytes from `before` on may be what the beginning of a header was waiting for. Without this, a long header
+/// that comes byte by byte would be searched from its beginning for each of them.
+fn may_end_header(held: &[u8], before: usize) -> bool {
+    let extra = match held {
+        [_, _, _, flags, _, _, _, _, _, _, low, high, ..] if flags & 4 != 0 => {
+            usize::from(u16::from_le_bytes([*low, *high]))
+        }
+        _ => 0,
+    };
+    // Beyond the extra field a header ends with a zero, or two bytes of checksum after one.
+    before < LONG_HEADER || before < 14 + extra || memchr::memchr(0, &held[before - 2..]).is_some()
 }
 
 /// What is wrong with a whole header that parsed, if anything.

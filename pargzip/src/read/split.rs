@@ -10,6 +10,9 @@ const BATCH_MEMBERS: usize = 64;
 /// How far to look for the next header where a member does not tell its length: members of 1 MiB, stored.
 const GUESS_REACH: usize = (1 << 20) + (64 << 10);
 
+/// No one stops in the middle of so few bytes for long.
+const SHORT_HEADER: usize = 32;
+
 /// Deflate cannot make more output of a byte.
 const MAX_RATIO: usize = 1032;
 
@@ -95,7 +98,13 @@ impl Splitter {
         };
         let header = match layout::parse(&input[..input.len().min(MAX_HEADER + 1)]) {
             Parsed::Header(header) => header,
-            Parsed::Incomplete if input.len() <= MAX_HEADER => return Err(wait),
+            // The sequential decoder does not look at a long header again each time that a little more of it arrives.
+            Parsed::Incomplete
+                if input.len() < SHORT_HEADER
+                    || more == More::Soon && input.len() <= MAX_HEADER =>
+            {
+                return Err(wait);
+            }
             _ => return Err(Plan::Sequential),
         };
         if has_crc(input) {
