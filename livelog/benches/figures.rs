@@ -19,37 +19,34 @@ fn main() {
         .filter(|arg| !arg.starts_with('-'))
         .collect::<Vec<_>>();
     let is_wanted = |part: &str| wanted.is_empty() || wanted.iter().any(|name| name == part);
+    if let [part, chunk, chunks] = &wanted[..]
+        && part == "memory"
+        && let (Ok(chunk), Ok(chunks)) = (chunk.parse(), chunks.parse())
+    {
+        return memory_here(load(chunk, chunks));
+    }
     if is_wanted("fanout") {
         fan_out();
+        memory();
     }
     if is_wanted("r10") {
         crowd::run();
     }
 }
 
+fn load(chunk: usize, chunks: usize) -> Load {
+    Load {
+        readers: 1000,
+        chunk,
+        chunks,
+    }
+}
+
 fn fan_out() {
     let runtime = fanout::runtime();
     let loads = [
-        (
-            "4k",
-            Load {
-                readers: 1000,
-                chunk: 4096,
-                chunks: 6000,
-            },
-            1.4,
-            5.0,
-        ),
-        (
-            "256b",
-            Load {
-                readers: 1000,
-                chunk: 256,
-                chunks: 12_000,
-            },
-            10.0,
-            2.0,
-        ),
+        ("4k", load(4096, 24_000), 1.4, 5.0),
+        ("256b", load(256, 40_000), 10.0, 2.0),
     ];
     for (name, load, target, vec_target) in loads {
         let mut times = [const { Vec::new() }; 4];
@@ -91,6 +88,57 @@ fn fan_out() {
             broadcast.written * 1e3,
             locked.written * 1e3
         );
+    }
+}
+
+/// How much more memory a process has, at most, when a thousand readers follow a log of 100 MB in memory.
+fn memory() {
+    for (name, load) in [("4k", load(4096, 24_000)), ("256b", load(256, 400_000))] {
+        let child = std::env::current_exe().and_then(|program| {
+            let arguments = [
+                "memory".to_owned(),
+                load.chunk.to_string(),
+                load.chunks.to_string(),
+            ];
+            std::process::Command::new(program).args(arguments).output()
+        });
+        let grown = child.ok().and_then(|output| {
+            String::from_utf8(output.stdout)
+                .ok()?
+                .trim()
+                .parse::<f64>()
+                .ok()
+        });
+        let Some(grown) = grown else {
+            eprintln!("SKIPPED: memory cannot be measured here");
+            return;
+        };
+        let ratio = grown / load.written() as f64;
+        println!(
+            "figure livelog-fanout-{name}-memory ours={:.1} peer={:.1}(the-log) unit=MB ratio={ratio:.2} target<=1.1 {}",
+            grown / 1e6,
+            load.written() as f64 / 1e6,
+            if ratio <= 1.1 { "ok" } else { "SHORT" }
+        );
+    }
+}
+
+fn memory_here(load: Load) {
+    let runtime = fanout::runtime();
+    let small = Load {
+        chunks: 100,
+        ..load
+    };
+    runtime.block_on(fanout::ours(small, false));
+    let kib = |name: &str| {
+        let status = std::fs::read_to_string("/proc/self/status").ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()
+    };
+    let before = kib("VmRSS:");
+    runtime.block_on(fanout::ours(load, false));
+    if let (Some(before), Some(peak)) = (before, kib("VmHWM:")) {
+        println!("{}", peak.saturating_sub(before) << 10);
     }
 }
 
