@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    batch::Backlog,
-    frame::Dialect,
-    limits::{INITIAL_WINDOW, Reset},
-};
+use super::{batch::Backlog, frame::Dialect, limits::Reset};
 
 /// How far something is that the peer must be told.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -66,10 +62,11 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(dialect: Dialect) -> Self {
+    /// `window` is what the mux begins with.
+    pub(super) fn new(dialect: Dialect, window: usize) -> Self {
         let (allowance, window) = match dialect {
             Dialect::V1 => (usize::MAX, 0),
-            Dialect::Mux => (INITIAL_WINDOW, INITIAL_WINDOW),
+            Dialect::Mux => (window, window),
         };
         Self {
             allowance,

@@ -84,6 +84,8 @@ pub struct Session {
     goodbye_due: Option<BytesMut>,
     goodbye: Option<Goodbye>,
     received: usize,
+    /// The mux: what windows begin with.
+    initial: usize,
     /// The mux: what windows have grown by.
     grown: usize,
     full: bool,
@@ -119,6 +121,7 @@ impl Session {
             goodbye_due: None,
             goodbye: None,
             received: 0,
+            initial: INITIAL_WINDOW,
             grown: 0,
             full: false,
             over: 0,
@@ -155,7 +158,7 @@ impl Session {
         let entry = Entry {
             opening: true,
             ready: true,
-            ..Entry::new(self.dialect)
+            ..Entry::new(self.dialect, self.initial)
         };
         self.streams.insert(id, entry);
         self.ready.push_back(id);
@@ -404,7 +407,7 @@ impl Session {
         if let Some(entry) = self.streams.remove(&id) {
             self.queued -= entry.out.len();
             self.received -= entry.unread();
-            self.grown -= entry.window.saturating_sub(INITIAL_WINDOW);
+            self.grown -= entry.window.saturating_sub(self.initial);
             if self.dialect == Dialect::V1
                 && self.role == Role::Dialer
                 && !entry.peer_ended
@@ -486,6 +489,12 @@ impl Session {
     /// Bytes written that were not transmitted.
     pub fn unsent(&self) -> usize {
         self.queued
+    }
+
+    /// Edges come sooner with small windows. Both ends must have the same.
+    #[cfg(test)]
+    pub(super) fn set_window(&mut self, window: usize) {
+        self.initial = window;
     }
 
     #[cfg(test)]

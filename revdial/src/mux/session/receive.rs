@@ -214,7 +214,8 @@ impl Session {
         } else if self.streams.len() >= self.limits.max_streams {
             "too many streams are open"
         } else {
-            self.streams.insert(id, Entry::new(self.dialect));
+            self.streams
+                .insert(id, Entry::new(self.dialect, self.initial));
             self.accept_queue.push_back(id);
             self.events.push_back(Event::Acceptable);
             return Ok(());
