@@ -11,7 +11,7 @@ use std::time::Instant;
 const KEYS: u64 = 1_000_000;
 const CAPACITY: usize = 100_000;
 const OPERATIONS: usize = 2_000_000;
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 
 /// A cache as its users would have it behind `&self`.
 trait Peer: Sync {
@@ -140,7 +140,7 @@ fn main() {
             for _ in 0..ROUNDS {
                 for (times, &name) in times.iter_mut().zip(&PEERS) {
                     // So slow that a part tells as much.
-                    let share = if name == "moka" { 8 } else { 1 };
+                    let share = if name == "moka" { 16 } else { 1 };
                     times.push(run(name, load, threads, &keys[..keys.len() / share]));
                 }
             }

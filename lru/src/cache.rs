@@ -4,9 +4,10 @@ use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{Builder, Config, DefaultHasher};
+use crate::config::{Builder, Config};
 use crate::core::Core;
 use crate::evicted::Outbox;
+use crate::hasher::DefaultHasher;
 use crate::lock::Lock;
 use crate::lru::{Iter, Never};
 use crate::stats::Stats;

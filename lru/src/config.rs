@@ -5,13 +5,8 @@ use std::time::{Duration, Instant};
 use crate::cache::Cache;
 use crate::core::{Core, Entry, Extra};
 use crate::evicted::{Outbox, Reason};
+use crate::hasher::DefaultHasher;
 use crate::lru::Lru;
-
-/// The hasher that caches have unless they are given another one.
-///
-/// It is fast and seeded at random, but no cryptographic one: who can choose keys *and* watch closely may find some that
-/// collide. For keys that strangers choose take [`std::hash::RandomState`], through [`Builder::hasher`].
-pub type DefaultHasher = foldhash::fast::RandomState;
 
 type Weigher<K, V> = Box<dyn Fn(&K, &V) -> u64 + Send + Sync>;
 type Listener<K, V> = Box<dyn Fn(K, V, Reason) + Send + Sync>;
@@ -64,7 +59,7 @@ impl<K, V> Default for Builder<K, V> {
 impl<K, V, S> Builder<K, V, S> {
     /// At most so many entries; 0 means no limit.
     ///
-    /// Memory is taken as the cache fills. In any case there are at most 1,610,612,736 entries.
+    /// Memory is taken as the cache fills. In any case there are at most 1,342,177,280 entries.
     pub fn capacity(mut self, entries: usize) -> Self {
         self.capacity = entries;
         self

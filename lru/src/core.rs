@@ -8,8 +8,8 @@ use hashbrown::HashTable;
 use crate::evicted::{Outbox, Reason};
 use crate::stats::Stats;
 
-/// Positions are `u32`, and one of them means none. With that many entries the table has 2³¹ places.
-pub(crate) const MOST: usize = 3 << 29;
+/// Positions are `u32`, and one of them means none. With so many entries the table has 2³¹ places.
+pub(crate) const MOST: usize = 5 << 28;
 
 const NONE: u32 = u32::MAX;
 
@@ -439,8 +439,8 @@ impl<K, V> Core<K, V> {
 
     /// Moves everything to a table for that many entries and some more.
     ///
-    /// Removals may leave places that are neither free nor taken; the more there is to spare, the rarer that is, and
-    /// the longer it takes until all places are used up and it all has to be done again.
+    /// Removals leave places that are neither free nor taken where the table is crowded. With a third to spare that is rare
+    /// enough for insertions to use up such places as fast as they come, and this need not be done again.
     #[cold]
     fn rebuild(&mut self, entries: usize, hasher: impl Fn(&K) -> u64) {
         // All that may panic comes first.
@@ -454,7 +454,7 @@ impl<K, V> Core<K, V> {
         }
         let mut old = mem::replace(
             &mut self.table,
-            HashTable::with_capacity(entries + entries / 8 + 4),
+            HashTable::with_capacity(entries + entries / 3 + 4),
         );
         let places = if self.tracked {
             self.table.num_buckets()

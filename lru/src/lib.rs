@@ -25,8 +25,8 @@
 //! * What has expired is never given out. It goes when somebody asks for it, when its turn to be evicted comes, or through
 //!   `purge_expired`; until then it counts in `len`.
 //! * A panic in code of yours (hashes, comparisons, clones, weighers, listeners, closures, destructors) leaves the cache whole.
-//! * Entries lie in one vector, linked by position; a table of positions finds them. No operation but those that say so
-//!   takes more than constant time, growing amortised.
+//! * Entries lie in the places of a hash table, linked by the numbers of those places. No operation but those that say so
+//!   takes more than constant time, growing amortised: now and then an insertion moves all entries to another table.
 //!
 //! # What it does not do
 //!
@@ -40,13 +40,15 @@ mod cache;
 mod config;
 mod core;
 mod evicted;
+mod hasher;
 mod lock;
 mod lru;
 mod stats;
 
 pub use crate::cache::Cache;
-pub use crate::config::{Builder, DefaultHasher};
+pub use crate::config::Builder;
 pub use crate::evicted::Reason;
+pub use crate::hasher::{DefaultHasher, KeyHasher};
 pub use crate::lru::{Held, Iter, Lru};
 pub use crate::stats::Stats;
 

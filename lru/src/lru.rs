@@ -5,9 +5,10 @@ use std::iter::FusedIterator;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use crate::config::{Builder, Config, DefaultHasher};
+use crate::config::{Builder, Config};
 use crate::core::{Core, Inserted};
 use crate::evicted::{Outbox, Reason};
+use crate::hasher::DefaultHasher;
 use crate::stats::Stats;
 
 /// A cache for one owner: no lock, and references to what is in it.
@@ -363,7 +364,10 @@ impl<K, V> Inserted<K, V> {
     pub(crate) fn settle(self, out: &mut Outbox<K, V>) -> Option<V> {
         match self {
             Self::New => None,
-            Self::Replaced { old, .. } => Some(old),
+            Self::Replaced { key, old } => {
+                drop(key);
+                Some(old)
+            }
             Self::Rejected { key, value, old } => {
                 out.push(key, value, Reason::TooHeavy);
                 old.map(|(_, value)| value)

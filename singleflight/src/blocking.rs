@@ -47,7 +47,7 @@ impl<K: Hash + Eq, V: Clone> Group<K, V> {
             Role::Leader(at) => {
                 leader = true;
                 let duty = Duty::new(&self.flights, at);
-                let guard = within::enter(&[at.id]);
+                let guard = within::enter(self.flights.id(at));
                 let result = catch_unwind(AssertUnwindSafe(work));
                 drop(guard);
                 duty.end(result.map_err(|payload| Aborted::panicked(&*payload)))?

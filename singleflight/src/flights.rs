@@ -5,8 +5,8 @@ use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher, Hash};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 
 use foldhash::fast::RandomState;
@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 
 use crate::error::Aborted;
 use crate::seats::Seats;
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::Lock;
 use crate::within::{self, Id};
 
 /// Executions in progress, by key.
@@ -25,7 +25,7 @@ use crate::within::{self, Id};
 pub(crate) struct Flights<K, V> {
     group: u64,
     hasher: RandomState,
-    table: Mutex<Table<K, V>>,
+    table: Lock<Table<K, V>>,
 }
 
 struct Table<K, V> {
@@ -54,7 +54,7 @@ struct Flight<V> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct At {
     hash: u64,
-    pub(crate) id: Id,
+    call: u64,
 }
 
 /// What a caller has become.
@@ -77,7 +77,7 @@ impl<K, V> Flights<K, V> {
         Self {
             group: GROUPS.fetch_add(1, Ordering::Relaxed),
             hasher: RandomState::default(),
-            table: Mutex::new(Table {
+            table: Lock::new(Table {
                 flights: HashTable::new(),
                 forgotten: Vec::new(),
                 calls: 0,
@@ -85,8 +85,12 @@ impl<K, V> Flights<K, V> {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Table<K, V>> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The name of an execution among all of the process.
+    pub(crate) fn id(&self, at: At) -> Id {
+        Id {
+            group: self.group,
+            call: at.call,
+        }
     }
 
     /// Waits for the execution in progress, or leads a new one.
@@ -95,9 +99,9 @@ impl<K, V> Flights<K, V> {
         K: Hash + Eq,
     {
         let hash = self.hasher.hash_one(&key);
-        let mut table = self.lock();
+        let mut table = self.table.lock();
         if let Some((_, flight)) = table.flights.find_mut(hash, |(other, _)| *other == key) {
-            if within::works_for(flight.at.id) {
+            if within::works_for(self.id(flight.at)) {
                 return Err(Aborted::Reentrant);
             }
             flight.waiters += 1;
@@ -105,12 +109,11 @@ impl<K, V> Flights<K, V> {
             flight.detached |= detached;
             return Ok(Role::Follower(flight.at, flight.seats()));
         }
-        let id = Id {
-            group: self.group,
+        let at = At {
+            hash,
             call: table.calls,
         };
         table.calls += 1;
-        let at = At { hash, id };
         let flight = Flight {
             at,
             waiters: 1,
@@ -127,7 +130,7 @@ impl<K, V> Flights<K, V> {
 
     /// The leader has to wait as well.
     pub(crate) fn seats(&self, at: At) -> Arc<Seats<V>> {
-        match self.lock().find(at) {
+        match self.table.lock().find(at) {
             Some(flight) => flight.seats(),
             // It was stopped meanwhile.
             None => Arc::new(Seats::new()),
@@ -136,14 +139,14 @@ impl<K, V> Flights<K, V> {
 
     /// How to stop the execution, unless it has ended.
     pub(crate) fn stop_with(&self, at: At, stop: AbortHandle) {
-        if let Some(flight) = self.lock().find(at) {
+        if let Some(flight) = self.table.lock().find(at) {
             flight.stop = Some(stop);
         }
     }
 
     /// The execution has ended. From now on nobody joins it; the result may be published.
     pub(crate) fn end(&self, at: At) -> Ended<V> {
-        let removed = self.lock().remove(at);
+        let removed = self.table.lock().remove(at);
         match removed {
             Some((_, flight)) => Ended {
                 joined: flight.joined,
@@ -158,7 +161,7 @@ impl<K, V> Flights<K, V> {
 
     /// A caller has gone away. If nobody is left, the execution is stopped.
     fn leave(&self, at: At) {
-        let mut table = self.lock();
+        let mut table = self.table.lock();
         let Some(flight) = table.find(at) else { return };
         flight.waiters -= 1;
         if flight.waiters > 0 || flight.detached {
@@ -185,7 +188,7 @@ impl<K, V> Flights<K, V> {
         Q: Hash + Eq + ?Sized,
     {
         let hash = self.hasher.hash_one(key);
-        let mut table = self.lock();
+        let mut table = self.table.lock();
         let Ok(entry) = table
             .flights
             .find_entry(hash, |(other, _)| other.borrow() == key)
@@ -200,13 +203,13 @@ impl<K, V> Flights<K, V> {
     }
 
     pub(crate) fn in_flight(&self) -> usize {
-        let table = self.lock();
+        let table = self.table.lock();
         table.flights.len() + table.forgotten.len()
     }
 
     /// Stops all that can be stopped.
     pub(crate) fn stop(&mut self) {
-        let table = self.table.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let table = self.table.get_mut();
         let flights = table.flights.iter_mut().map(|(_, flight)| flight);
         for flight in flights.chain(&mut table.forgotten) {
             if let Some(stop) = flight.stop.take() {
@@ -218,7 +221,7 @@ impl<K, V> Flights<K, V> {
 
 impl<K, V> fmt::Debug for Flights<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let table = self.lock();
+        let table = self.table.lock();
         f.debug_struct("Group")
             .field("in_flight", &table.flights.len())
             .field("forgotten", &table.forgotten.len())
@@ -232,16 +235,20 @@ impl<K, V> Table<K, V> {
             flights, forgotten, ..
         } = self;
         flights
-            .find_mut(at.hash, |(_, flight)| flight.at.id == at.id)
+            .find_mut(at.hash, |(_, flight)| flight.at.call == at.call)
             .map(|(_, flight)| flight)
-            .or_else(|| forgotten.iter_mut().find(|flight| flight.at.id == at.id))
+            .or_else(|| {
+                forgotten
+                    .iter_mut()
+                    .find(|flight| flight.at.call == at.call)
+            })
     }
 
     /// Removes this very execution, wherever it is; a successor under the same key stays.
     fn remove(&mut self, at: At) -> Option<(Option<K>, Flight<V>)> {
         if let Ok(entry) = self
             .flights
-            .find_entry(at.hash, |(_, flight)| flight.at.id == at.id)
+            .find_entry(at.hash, |(_, flight)| flight.at.call == at.call)
         {
             let ((key, flight), _) = entry.remove();
             return Some((Some(key), flight));
@@ -249,7 +256,7 @@ impl<K, V> Table<K, V> {
         let n = self
             .forgotten
             .iter()
-            .position(|flight| flight.at.id == at.id)?;
+            .position(|flight| flight.at.call == at.call)?;
         Some((None, self.forgotten.swap_remove(n)))
     }
 }

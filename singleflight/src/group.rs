@@ -43,12 +43,12 @@ where
     /// # Errors
     ///
     /// See [`Aborted`].
-    pub async fn run<F, Fut>(&self, key: K, work: F) -> Result<Shared<V>, Aborted>
+    pub fn run<F, Fut>(&self, key: K, work: F) -> impl Future<Output = Result<Shared<V>, Aborted>>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = V> + Send + 'static,
     {
-        self.run_with(key, Options::new(), work).await
+        self.run_with(key, Options::new(), work)
     }
 
     /// As [`run`](Self::run), but the work is stopped when the last caller that waits for it is cancelled, unless one of
@@ -59,12 +59,16 @@ where
     /// # Errors
     ///
     /// See [`Aborted`].
-    pub async fn run_linked<F, Fut>(&self, key: K, work: F) -> Result<Shared<V>, Aborted>
+    pub fn run_linked<F, Fut>(
+        &self,
+        key: K,
+        work: F,
+    ) -> impl Future<Output = Result<Shared<V>, Aborted>>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = V> + Send + 'static,
     {
-        self.run_with(key, Options::new().linked(), work).await
+        self.run_with(key, Options::new().linked(), work)
     }
 
     /// As [`run`](Self::run), with options for this call.
@@ -253,7 +257,7 @@ where
         let deadline = options
             .limit
             .and_then(|limit| Instant::now().checked_add(limit));
-        let guard = within::enter(&[at.id]);
+        let guard = within::enter(self.flights.id(at));
         let begun = catch_unwind(AssertUnwindSafe(|| {
             let mut work = Box::pin(work());
             // The task polls again, with a waker of its own.
@@ -307,7 +311,7 @@ impl<K, V> Task<K, V> {
     {
         let mut timer: Option<Pin<Box<Sleep>>> = None;
         let result = poll_fn(|cx| {
-            let _guard = within::enter(&self.ancestry);
+            let _guard = within::enter_task(&self.ancestry);
             let step = || {
                 if let Poll::Ready(value) = work.as_mut().poll(cx) {
                     return Poll::Ready(Ok(value));

@@ -1,14 +1,13 @@
 use std::mem;
-use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 
 use crate::error::Aborted;
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::Lock;
 
 /// Where the callers of one execution wait for its result.
 #[derive(Debug)]
 pub(crate) struct Seats<V> {
-    state: Mutex<State<V>>,
+    state: Lock<State<V>>,
 }
 
 #[derive(Debug)]
@@ -31,17 +30,13 @@ enum Seat {
 impl<V> Seats<V> {
     pub(crate) fn new() -> Self {
         Self {
-            state: Mutex::new(State {
+            state: Lock::new(State {
                 result: None,
                 shared: false,
                 seats: Vec::new(),
                 vacant: None,
             }),
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State<V>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The result and whether it was shared, or a seat whose waker is woken when there is one.
@@ -53,7 +48,7 @@ impl<V> Seats<V> {
     where
         V: Clone,
     {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if let Some(result) = &state.result {
             return Poll::Ready(result.clone().map(|value| (value, state.shared)));
         }
@@ -78,13 +73,13 @@ impl<V> Seats<V> {
     where
         V: Clone,
     {
-        let state = self.lock();
+        let state = self.state.lock();
         state.result.clone().unwrap_or(Err(Aborted::Cancelled))
     }
 
     /// Gives a seat up.
     pub(crate) fn release(&self, seat: usize) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let vacant = state.vacant;
         // They are all gone once there is a result.
         let Some(taken) = state.seats.get_mut(seat) else {
@@ -98,7 +93,7 @@ impl<V> Seats<V> {
 
     /// Gives everybody the result. The first one counts.
     pub(crate) fn publish(&self, result: Result<V, Aborted>, shared: bool) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.result.is_some() {
             return;
         }

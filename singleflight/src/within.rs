@@ -1,6 +1,7 @@
 //! Which executions the running code works for, so that none waits for itself.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::mem;
 
 /// One execution among all of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,36 +11,72 @@ pub(crate) struct Id {
 }
 
 thread_local! {
-    /// Outermost first. Something is in it only while work is being polled or called.
-    static STACK: RefCell<Vec<Id>> = const { RefCell::new(Vec::new()) };
+    /// The innermost execution. There is one only while work is being polled or called.
+    static INNERMOST: Cell<Option<Id>> = const { Cell::new(None) };
+    /// Those around it, outermost first. Apart, because most are alone, and what needs no destructor is faster.
+    static OUTER: RefCell<Vec<Id>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The code that runs until the guard goes works for these as well.
-pub(crate) fn enter(ids: &[Id]) -> Guard {
-    STACK.with_borrow_mut(|stack| {
-        let before = stack.len();
-        stack.extend_from_slice(ids);
-        Guard { before }
-    })
+/// The code that runs until the guard goes works for this as well.
+#[inline]
+pub(crate) fn enter(id: Id) -> Guard {
+    let before = INNERMOST.replace(Some(id));
+    if let Some(before) = before {
+        OUTER.with_borrow_mut(|outer| outer.push(before));
+    }
+    Guard { before }
+}
+
+/// The code that runs until the guard goes works for all of these; the last is the innermost. They are not added to what the
+/// thread was at: a task begins anew.
+pub(crate) fn enter_task(ids: &[Id]) -> TaskGuard {
+    let (innermost, outer) = match ids {
+        [outer @ .., innermost] => (Some(*innermost), outer),
+        [] => (None, ids),
+    };
+    TaskGuard {
+        outer: OUTER.replace(outer.to_vec()),
+        innermost: INNERMOST.replace(innermost),
+    }
 }
 
 /// Whether the running code works for it.
 pub(crate) fn works_for(id: Id) -> bool {
-    STACK.with_borrow(|stack| stack.contains(&id))
+    INNERMOST.get() == Some(id) || OUTER.with_borrow(|outer| outer.contains(&id))
 }
 
-/// All that the running code works for.
+/// All that the running code works for, the innermost last.
 pub(crate) fn all() -> Vec<Id> {
-    STACK.with_borrow(Clone::clone)
+    let mut all = OUTER.with_borrow(Clone::clone);
+    all.extend(INNERMOST.get());
+    all
 }
 
 #[derive(Debug)]
 pub(crate) struct Guard {
-    before: usize,
+    before: Option<Id>,
 }
 
 impl Drop for Guard {
+    #[inline]
     fn drop(&mut self) {
-        STACK.with_borrow_mut(|stack| stack.truncate(self.before));
+        INNERMOST.set(self.before);
+        if self.before.is_some() {
+            OUTER.with_borrow_mut(Vec::pop);
+        }
+    }
+}
+
+/// What the thread was at before.
+#[derive(Debug)]
+pub(crate) struct TaskGuard {
+    innermost: Option<Id>,
+    outer: Vec<Id>,
+}
+
+impl Drop for TaskGuard {
+    fn drop(&mut self) {
+        INNERMOST.set(self.innermost);
+        OUTER.set(mem::take(&mut self.outer));
     }
 }
