@@ -1,10 +1,10 @@
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::config::{Backing, Config, Limit};
-use crate::error::Outcome;
+use crate::error::{Outcome, ReadError};
 use crate::file::FileStore;
 use crate::kept::Kept;
 use crate::limit::Limiter;
@@ -62,6 +62,42 @@ impl Log {
     /// An offset behind the present end is allowed: the reader waits until the log has grown beyond it, or has ended.
     pub fn reader_at(&self, offset: u64) -> Reader {
         Reader::new(self.shared.clone(), offset)
+    }
+
+    /// The bytes of `range` that are there now, in one piece; does not wait for more.
+    ///
+    /// What lies behind the end is left out, so the answer may be shorter than asked for, or empty. It is as long as the range
+    /// otherwise: for much of a log, use a [`Reader`] instead. Without a copy if the bytes lie in one piece of memory.
+    ///
+    /// Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::File`], and [`ReadError::Lost`] if some of the bytes lie in the gap of a [`Limit::HeadAndTail`].
+    pub async fn read_range(&self, range: Range<u64>) -> Result<Bytes, ReadError> {
+        let mut reader = self.reader_at(range.start).until(range.end.min(self.len()));
+        let mut all = Bytes::new();
+        let mut joined = BytesMut::new();
+        while let Some(chunk) = reader.next().await? {
+            if chunk.missing > 0 {
+                let gap = self.gap().unwrap_or(chunk.offset..chunk.end());
+                return Err(ReadError::Lost {
+                    from: gap.start,
+                    to: gap.end,
+                });
+            }
+            if all.is_empty() && joined.is_empty() {
+                all = chunk.data;
+            } else {
+                joined.extend_from_slice(&std::mem::take(&mut all));
+                joined.extend_from_slice(&chunk.data);
+            }
+        }
+        Ok(if joined.is_empty() {
+            all
+        } else {
+            joined.freeze()
+        })
     }
 
     /// Bytes in the log now, marker of a cut included, and those that [`Limit::HeadAndTail`] has dropped since.
