@@ -6,6 +6,7 @@
 //! * [`reclog`]: records in a file, read without copying, appended without losing any.
 //! * [`proto`]: the messages in the records.
 //! * [`parse`]: commits, meta commits of Gerrit, mentions of issues.
+//! * `testing`: histories made from a seed (feature `testing`).
 //! * [`store`]: rows, indices and text that versions of a corpus share.
 
 #[cfg(doctest)]
@@ -16,3 +17,5 @@ pub mod parse;
 pub mod proto;
 pub mod reclog;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
