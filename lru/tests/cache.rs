@@ -156,7 +156,7 @@ fn who_makes_a_value_too_late_gets_the_first_one() {
 
 #[test]
 fn listeners_and_destructors_may_use_the_cache() {
-    struct Noisy(Option<Cache<u32, Arc<Noisy>>>);
+    struct Noisy(Option<Cache<u32, Arc<Self>>>);
     impl Drop for Noisy {
         fn drop(&mut self) {
             if let Some(cache) = &self.0 {
@@ -166,7 +166,7 @@ fn listeners_and_destructors_may_use_the_cache() {
     }
     let lengths = Arc::new(Mutex::new(Vec::new()));
     let seen = lengths.clone();
-    let handle: Arc<Mutex<Option<Cache<u32, Arc<Noisy>>>>> = Arc::default();
+    let handle = Arc::new(Mutex::new(None::<Cache<u32, Arc<Noisy>>>));
     let own = handle.clone();
     let cache = Builder::new()
         .capacity(2)
@@ -303,7 +303,7 @@ fn threads_share_it() {
             scope.spawn(move || {
                 barrier.wait();
                 for n in 0..10_000_u64 {
-                    let key = (n * (seed + 7) * 2_654_435_761 >> 7) % 100;
+                    let key = ((n * (seed + 7) * 2_654_435_761) >> 7) % 100;
                     let value = cache.get_or_insert_with(key, |key| {
                         made.fetch_add(1, Ordering::Relaxed);
                         key * 3
