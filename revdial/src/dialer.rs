@@ -198,7 +198,10 @@ impl Dialer {
     fn close_as(&self, reason: CloseReason) {
         match &self.inner {
             Inner::V2(dialer) => dialer.close(reason),
-            Inner::Mux(dialer) => dialer.close(),
+            Inner::Mux(dialer) => match reason {
+                CloseReason::LocalBecause(why) => dialer.close_because(&why),
+                _ => dialer.close(),
+            },
         }
     }
 
@@ -214,7 +217,11 @@ impl Dialer {
 
     /// Counts of this dialer and its clones.
     pub fn stats(&self) -> Stats {
-        self.ledger.stats()
+        let mut stats = self.ledger.stats();
+        if let Inner::Mux(dialer) = &self.inner {
+            stats.rtt = dialer.rtt();
+        }
+        stats
     }
 }
 

@@ -169,7 +169,10 @@ impl Listener {
     fn close_as(&self, reason: CloseReason) {
         match &self.inner {
             Inner::V2(listener) => listener.close(reason),
-            Inner::Mux(listener) => listener.close(),
+            Inner::Mux(listener) => match reason {
+                CloseReason::LocalBecause(why) => listener.close_because(&why),
+                _ => listener.close(),
+            },
         }
     }
 
@@ -196,7 +199,11 @@ impl Listener {
 
     /// Counts of this listener.
     pub fn stats(&self) -> Stats {
-        self.ledger.stats()
+        let mut stats = self.ledger.stats();
+        if let Inner::Mux(listener) = &self.inner {
+            stats.rtt = listener.rtt();
+        }
+        stats
     }
 }
 

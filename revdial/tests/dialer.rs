@@ -402,7 +402,7 @@ async fn a_black_hole_is_noticed_in_15_seconds() {
         );
         assert_eq!(
             case.script.end().await,
-            format!("{{\"command\":\"close\",\"err\":\"peer sent nothing for {patience}s\"}}\n")
+            format!("{{\"command\":\"close\",\"err\":\"heard nothing for {patience}s\"}}\n")
         );
     }
 }

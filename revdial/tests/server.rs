@@ -43,6 +43,12 @@ async fn app(request: Request<Incoming>) -> Result<Answer, Infallible> {
             .header("Location", "/take")
             .body(Full::from("moved\n"))
             .unwrap(),
+        "/big" => Response::new(Full::from(vec![b'x'; 1_000_000])),
+        "/long" => {
+            let _ = request.into_body().collect().await;
+            sleep(secs(7200)).await;
+            Response::new(Full::from("at last"))
+        }
         "/slow" => {
             sleep(secs(30)).await;
             Response::new(Full::from("done"))
@@ -433,4 +439,99 @@ fn errors_look_like_those_of_go() {
         response.headers()["content-type"],
         "text/plain; charset=utf-8"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_trickles_in_is_given_a_minute_for_each_kib() {
+    for head in [
+        "PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n",
+        "PUT /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n186a0\r\n",
+    ] {
+        let (mut stream, served, _) = serve();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let begin = Instant::now();
+        // 1 KiB in 50 s is slow, but a modem may be.
+        for _ in 0..20 {
+            sleep(secs(50)).await;
+            stream.write_all(&[b'x'; 1024]).await.unwrap();
+        }
+        // A byte now and then is no progress.
+        let drip = async {
+            while stream.write_all(b"x").await.is_ok() {
+                sleep(secs(7)).await;
+            }
+        };
+        drip.await;
+        let error = served.await.unwrap().unwrap_err();
+        assert!(
+            matches!(error, ServeError::SlowBody(limit) if limit == secs(60)),
+            "{error}"
+        );
+        let elapsed = begin.elapsed();
+        assert!(
+            elapsed >= secs(1060) && elapsed <= secs(1080),
+            "{elapsed:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_handler_is_not_the_peer_s_fault() {
+    let (mut stream, served, _) = serve();
+    // The body is there; the handler takes its time.
+    for _ in 0..3 {
+        stream
+            .write_all(b"POST /long HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
+            .await
+            .unwrap();
+        assert!(read_until(&mut stream, "at last").await.contains("200 OK"));
+    }
+    drop(stream);
+    served.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_nobody_reads_is_given_up_and_a_slow_reader_is_not() {
+    // Not read at all.
+    let (mut stream, served, _) = serve();
+    stream
+        .write_all(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await
+        .unwrap();
+    let begin = Instant::now();
+    let error = served.await.unwrap().unwrap_err();
+    assert!(
+        matches!(error, ServeError::SlowReader(limit) if limit == secs(300)),
+        "{error}"
+    );
+    assert_eq!(begin.elapsed(), secs(300));
+
+    // Read slowly, for longer than a connection may idle.
+    let (mut stream, served, _) = serve();
+    stream
+        .write_all(b"GET /big HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    let (mut space, mut len) = (vec![0; 64 * 1024], 0);
+    loop {
+        sleep(secs(200)).await;
+        match stream.read(&mut space).await.unwrap() {
+            0 => break,
+            n => len += n,
+        }
+    }
+    assert!(len > 1_000_000, "{len}");
+    served.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_was_taken_over_has_no_bounds() {
+    let (mut stream, served, _) = serve();
+    stream.write_all(GO_REQUEST.as_bytes()).await.unwrap();
+    read_until(&mut stream, "\r\n\r\n").await;
+    sleep(secs(100_000)).await;
+    stream.write_all(b"still here").await.unwrap();
+    assert_eq!(read_until(&mut stream, "still here").await, "still here");
+    drop(stream);
+    served.await.unwrap().unwrap();
 }

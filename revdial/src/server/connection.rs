@@ -22,13 +22,20 @@ use super::{
 };
 use crate::{Io, Stream};
 
-/// Bounds of one served connection.
+/// Bounds of one served connection. None of them applies after a handler has taken it over.
+/// [`Duration::MAX`] switches a bound off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServeConfig {
     /// How long a request head may take from its first byte to its last. Default 10 s.
     pub head_timeout: Duration,
     /// How long a connection may stay open between requests, and before the first. Default 120 s.
     pub idle_timeout: Duration,
+    /// How long the peer may, in sum, keep a handler waiting for each KiB of a request body.
+    /// Time that the handler does not read counts for nothing. Default 60 s.
+    pub body_timeout: Duration,
+    /// How long the peer may take nothing of an answer. Generous, because systems report room in
+    /// large steps: a peer at 56 kbit/s can look stuck for a minute. Default 300 s.
+    pub answer_timeout: Duration,
     /// The longest request head, in bytes; beyond it the answer is 431. Default 64 KiB.
     pub max_head: usize,
 }
@@ -38,6 +45,8 @@ impl Default for ServeConfig {
         Self {
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(120),
+            body_timeout: Duration::from_secs(60),
+            answer_timeout: Duration::from_secs(300),
             max_head: 64 * 1024,
         }
     }
@@ -53,6 +62,12 @@ pub enum ServeError {
     /// The peer sent no request.
     #[error("peer sent no request for {0:?}")]
     Idle(Duration),
+    /// The peer began a request body and did not go on with it.
+    #[error("peer took longer than {0:?} for a piece of a request body")]
+    SlowBody(Duration),
+    /// The peer does not read the answer.
+    #[error("peer took nothing of an answer for {0:?}")]
+    SlowReader(Duration),
     /// The peer broke HTTP, went away half-way, or the service failed.
     #[error("HTTP connection failed")]
     Http(#[source] hyper::Error),
@@ -110,7 +125,7 @@ where
         if let Poll::Ready(done) = connection.poll_without_shutdown(cx) {
             return Poll::Ready(done.map_err(ServeError::Http));
         }
-        let Some((at, error)) = watch.deadline(config.idle_timeout, config.head_timeout) else {
+        let Some((at, error)) = watch.deadline(&config) else {
             return Poll::Pending;
         };
         let timer = arm(&mut timer, at);

@@ -6,6 +6,7 @@
 //! [`switching_protocols`], whose closure then gets the raw connection.
 
 mod connection;
+mod framing;
 mod listen;
 mod pickup;
 mod registration;

@@ -1,4 +1,5 @@
-//! Notices where in the life of an HTTP connection we are, to tell idle from slow.
+//! Notices where in the life of an HTTP connection we are, to tell idle from slow, and a slow peer
+//! from a slow handler.
 //!
 //! hyper's own head timer also runs while a kept-alive connection is merely idle, so one value
 //! would have to serve both; here they are apart.
@@ -6,8 +7,8 @@
 use std::{
     io::IoSlice,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll, ready},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -17,12 +18,29 @@ use tokio::{
     time::Instant,
 };
 
-use super::ServeError;
+use super::{ServeConfig, ServeError, framing::Framing};
 use crate::Io;
+
+/// The part of a request body that a peer must send within
+/// [`body_timeout`](ServeConfig::body_timeout), in bytes.
+const SHARE: usize = 1024;
 
 /// Shared by the transport, the service and the response bodies of one connection.
 #[derive(Debug, Clone)]
-pub(super) struct Watch(Arc<Mutex<Phase>>);
+pub(super) struct Watch(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    framing: Framing,
+    /// Since when the transport has nothing to read although we want it.
+    reading: Option<Instant>,
+    /// The time waited for the current share of a body, and how much of that has come.
+    waited: Duration,
+    share: usize,
+    /// Since when the transport takes nothing although we have it.
+    writing: Option<Instant>,
+}
 
 #[derive(Debug, Clone, Copy)]
 enum Phase {
@@ -36,43 +54,90 @@ enum Phase {
 
 impl Watch {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(Phase::Idle(Instant::now()))))
+        Self(Arc::new(Mutex::new(State {
+            phase: Phase::Idle(Instant::now()),
+            framing: Framing::new(),
+            reading: None,
+            waited: Duration::ZERO,
+            share: 0,
+            writing: None,
+        })))
     }
 
-    fn update(&self, change: impl FnOnce(Phase) -> Phase) {
-        let mut phase = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *phase = change(*phase);
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn request_begins(&self) {
-        self.update(|_| Phase::Busy);
+        let mut state = self.state();
+        state.phase = Phase::Busy;
+        (state.waited, state.share, state.reading) = (Duration::ZERO, 0, None);
     }
 
     fn response_ends(&self) {
-        self.update(|_| Phase::Idle(Instant::now()));
+        self.state().phase = Phase::Idle(Instant::now());
     }
 
-    fn bytes_arrive(&self) {
-        self.update(|phase| {
-            if let Phase::Idle(_) = phase {
-                Phase::Head(Instant::now())
-            } else {
-                phase
+    fn bytes_arrive(&self, bytes: &[u8]) {
+        let mut state = self.state();
+        if let Phase::Idle(_) = state.phase {
+            state.phase = Phase::Head(Instant::now());
+        }
+        if let Some(since) = state.reading.take() {
+            state.waited += since.elapsed();
+        }
+        state.share += bytes.len();
+        if state.share >= SHARE {
+            (state.waited, state.share) = (Duration::ZERO, 0);
+        }
+        state.framing.feed(bytes);
+    }
+
+    fn waits_for_bytes(&self) {
+        self.state().reading.get_or_insert_with(Instant::now);
+    }
+
+    fn wrote<T>(&self, written: &Poll<T>) {
+        let mut state = self.state();
+        match written {
+            Poll::Ready(_) => state.writing = None,
+            Poll::Pending => {
+                state.writing.get_or_insert_with(Instant::now);
             }
-        });
+        }
     }
 
     /// When the connection is to be given up if nothing changes, and as what.
-    pub(super) fn deadline(&self, idle: Duration, head: Duration) -> Option<(Instant, ServeError)> {
-        match *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            Phase::Idle(since) => Some((since + idle, ServeError::Idle(idle))),
-            Phase::Head(since) => Some((since + head, ServeError::SlowHead(head))),
+    pub(super) fn deadline(&self, config: &ServeConfig) -> Option<(Instant, ServeError)> {
+        let state = self.state();
+        if let Some(since) = state.writing {
+            let limit = config.answer_timeout;
+            // Nothing else counts: what is not read yet may be the end of an answer.
+            return Some((since.checked_add(limit)?, ServeError::SlowReader(limit)));
+        }
+        match state.phase {
+            Phase::Idle(since) => {
+                let limit = config.idle_timeout;
+                Some((since.checked_add(limit)?, ServeError::Idle(limit)))
+            }
+            Phase::Head(since) => {
+                let limit = config.head_timeout;
+                Some((since.checked_add(limit)?, ServeError::SlowHead(limit)))
+            }
+            Phase::Busy if state.framing.in_body() => {
+                let limit = config.body_timeout;
+                let left = limit.saturating_sub(state.waited);
+                Some((
+                    state.reading?.checked_add(left)?,
+                    ServeError::SlowBody(limit),
+                ))
+            }
             Phase::Busy => None,
         }
     }
 }
 
-/// The transport; tells the watch when bytes arrive.
+/// The transport; tells the watch when bytes come and go, and when they do not.
 pub(super) struct WatchedIo<T> {
     pub(super) io: T,
     pub(super) watch: Watch,
@@ -85,9 +150,13 @@ impl<T: Io> AsyncRead for WatchedIo<T> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+        let Poll::Ready(read) = Pin::new(&mut self.io).poll_read(cx, buf) else {
+            self.watch.waits_for_bytes();
+            return Poll::Pending;
+        };
+        read?;
         if buf.filled().len() > before {
-            self.watch.bytes_arrive();
+            self.watch.bytes_arrive(&buf.filled()[before..]);
         }
         Poll::Ready(Ok(()))
     }
@@ -99,11 +168,15 @@ impl<T: Io> AsyncWrite for WatchedIo<T> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        let written = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.watch.wrote(&written);
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        let written = Pin::new(&mut self.io).poll_flush(cx);
+        self.watch.wrote(&written);
+        written
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
@@ -115,7 +188,9 @@ impl<T: Io> AsyncWrite for WatchedIo<T> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.watch.wrote(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

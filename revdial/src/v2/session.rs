@@ -137,6 +137,14 @@ impl Session {
             match dial {
                 Some(dial) => match state.waiting.remove(&dial) {
                     Some(handover) => Some((dial, handover)),
+                    // Whichever comes first serves the dial that has waited longest.
+                    None if state.spares.is_ordered(dial) && !state.waiting.is_empty() => {
+                        let first = state.waiting.pop_first();
+                        if let Some((instead, _)) = &first {
+                            state.spares.exchange(dial, *instead);
+                        }
+                        first.map(|(_, handover)| (dial, handover))
+                    }
                     None if state.spares.is_ordered(dial) => {
                         state.spares.arrived(dial, stream.with_number(dial), now);
                         drop(state);

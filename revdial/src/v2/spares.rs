@@ -13,6 +13,10 @@ use crate::Stream;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
+/// The pause after a spare was taken. Whoever took it is about to use it, and making the next one
+/// at the same time would only take the processor from that.
+const BREATH: Duration = Duration::from_millis(2);
+
 #[derive(Debug)]
 pub(crate) struct Spares {
     want: usize,
@@ -24,6 +28,8 @@ pub(crate) struct Spares {
     ordered: BTreeMap<u64, Instant>,
     failures: u32,
     not_before: Option<Instant>,
+    /// The end of the pause after one was taken.
+    breath: Option<Instant>,
 }
 
 impl Spares {
@@ -36,6 +42,7 @@ impl Spares {
             ordered: BTreeMap::new(),
             failures: 0,
             not_before: None,
+            breath: None,
         }
     }
 
@@ -72,7 +79,18 @@ impl Spares {
     /// The newest ready one that has not expired.
     pub(crate) fn take(&mut self, now: Instant) -> Option<Stream> {
         self.expire(now);
-        self.ready.pop_back().map(|(_, stream)| stream)
+        let (_, stream) = self.ready.pop_back()?;
+        // From the first of a row, or a steady stream of dials would never see another spare.
+        self.breath.get_or_insert(now + BREATH);
+        Some(stream)
+    }
+
+    /// The connection that was ordered as spare `dial` serves a dial that waits; what was ordered
+    /// for that, `instead`, becomes a spare.
+    pub(crate) fn exchange(&mut self, dial: u64, instead: u64) {
+        if let Some(since) = self.ordered.remove(&dial) {
+            self.ordered.insert(instead, since);
+        }
     }
 
     fn expire(&mut self, now: Instant) {
@@ -94,7 +112,10 @@ impl Spares {
         if self.ordered.len() < before {
             self.pause(now);
         }
-        if self.not_before.is_none_or(|at| now >= at) {
+        if self.breath.is_some_and(|at| now >= at) {
+            self.breath = None;
+        }
+        if self.breath.is_none() && self.not_before.is_none_or(|at| now >= at) {
             self.not_before = None;
             while self.ready.len() + self.ordered.len() < self.want {
                 self.ordered.insert(order(), now);
@@ -106,7 +127,7 @@ impl Spares {
             .values()
             .min()
             .map(|since| *since + self.patience);
-        [expiry, overdue, self.not_before]
+        [expiry, overdue, self.not_before, self.breath]
             .into_iter()
             .flatten()
             .min()
@@ -154,7 +175,14 @@ mod tests {
             Some(start + 61 * S)
         );
         assert!(spares.take(start + 3 * S).is_some());
-        orders.tend(&mut spares, start + 3 * S);
+        let breath = start + 3 * S + BREATH;
+        assert_eq!(orders.tend(&mut spares, start + 3 * S), Some(breath));
+        assert_eq!(
+            spares.ordered().count(),
+            0,
+            "not while the first is put to use"
+        );
+        orders.tend(&mut spares, breath);
         assert_eq!(spares.ordered().collect::<Vec<_>>(), [3]);
         assert!(
             spares.take(start + 61 * S).is_none(),
