@@ -34,6 +34,15 @@ enum Thread {
     Asleep,
 }
 
+impl Crowd {
+    /// Whether a reader that comes for bytes which the crowd does not have yet waits for the next round.
+    pub(crate) fn is_served(&mut self) -> bool {
+        let served = self.thread == Thread::Awake;
+        self.news |= served;
+        served
+    }
+}
+
 /// Wakes those who wait, now or by the thread. Leaves `wakers` empty.
 pub(crate) fn wake(
     shared: &Arc<Shared>,
@@ -87,6 +96,8 @@ impl Relay {
         loop {
             if mem::take(&mut state.crowd.news) {
                 idle = false;
+                // Everybody gets the same piece, instead of cutting off what is there when it comes.
+                state.kept.cut();
                 state.waiters.take(&mut wakers);
                 drop(state);
                 wake_all(&mut wakers);

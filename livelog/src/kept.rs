@@ -127,6 +127,16 @@ impl Kept {
         self.tail.close();
     }
 
+    /// Whether the newest bytes, which no reader has seen, begin at or before `offset`.
+    pub(crate) fn is_unseen(&self, offset: u64) -> bool {
+        self.tail.is_open(offset)
+    }
+
+    /// Makes one piece of the newest bytes.
+    pub(crate) fn cut(&mut self) {
+        self.tail.cut();
+    }
+
     pub(crate) fn find(&mut self, offset: u64) -> Found {
         let len = self.len();
         if offset >= len {

@@ -80,7 +80,7 @@ impl Log {
         let mut joined = BytesMut::new();
         while let Some(chunk) = reader.next().await? {
             if chunk.missing > 0 {
-                let gap = self.gap().unwrap_or(chunk.offset..chunk.end());
+                let gap = self.gap().unwrap_or_else(|| chunk.offset..chunk.end());
                 return Err(ReadError::Lost {
                     from: gap.start,
                     to: gap.end,

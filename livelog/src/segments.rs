@@ -140,12 +140,17 @@ impl Segments {
 
     /// Cuts the open segment if `offset` lies in it.
     fn cut_up_to(&mut self, offset: u64) {
-        if offset >= self.len - self.open.len() as u64 {
+        if self.is_open(offset) {
             self.cut();
         }
     }
 
-    fn cut(&mut self) {
+    /// Whether bytes at `offset` would be found only by cutting the open segment.
+    pub(crate) fn is_open(&self, offset: u64) -> bool {
+        (self.len - self.open.len() as u64..self.len).contains(&offset)
+    }
+
+    pub(crate) fn cut(&mut self) {
         if !self.open.is_empty() {
             let data = self.open.split().freeze();
             let offset = self.len - data.len() as u64;

@@ -110,7 +110,14 @@ impl Shared {
         ticket: &mut Option<Ticket>,
         cx: &Context<'_>,
     ) -> Poll<Fetched> {
-        let mut state = self.lock();
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        if state.kept.is_unseen(offset) && state.end.is_none() && state.crowd.is_served() {
+            let replaced = state.waiters.register(ticket, cx.waker());
+            drop(guard);
+            drop(replaced);
+            return Poll::Pending;
+        }
         let fetched = match state.kept.find(offset) {
             Found::Data(data) => Fetched::Data(data),
             Found::Gone => {
@@ -126,7 +133,7 @@ impl Shared {
                 Some(end) => Fetched::Ended(end.clone()),
                 None => {
                     let replaced = state.waiters.register(ticket, cx.waker());
-                    drop(state);
+                    drop(guard);
                     drop(replaced);
                     return Poll::Pending;
                 }

@@ -359,7 +359,11 @@ impl Busy {
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
             for _ in 0..thread::available_parallelism().map_or(2, Into::into) {
-                scope.spawn(|| while !stop.load(Ordering::Relaxed) {});
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Relaxed) {
+                        std::hint::spin_loop();
+                    }
+                });
             }
             let done = job();
             stop.store(true, Ordering::Relaxed);
