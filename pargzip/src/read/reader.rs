@@ -27,9 +27,10 @@ use super::state::{Block, Polled};
 ///
 /// # Errors
 ///
-/// [`ReadError`](crate::ReadError)s stay: each later call returns the same. Those of the source are passed on; after one a
-/// reader with threads does not go on, one without (see [`build_local`](ReaderBuilder::build_local)) asks the source
-/// again. An interrupted read is repeated.
+/// [`ReadError`](crate::ReadError)s stay: each later call returns the same. Errors of the source come after all that could
+/// be decompressed of what it gave, and nothing follows them. An interrupted read is repeated, and a reader without
+/// threads (see [`build_local`](ReaderBuilder::build_local)) passes [`WouldBlock`](io::ErrorKind::WouldBlock) on and can
+/// be asked again.
 ///
 /// Dropping a reader ends its threads; the one that reads the source, when the source has answered.
 pub struct Reader<R> {
@@ -142,7 +143,12 @@ impl<R: Read> Reader<R> {
         let (input, more) = match source.read(&mut self.buffer) {
             Ok(len) => received(&self.buffer, len)?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
-            Err(error) => return Err(error),
+            // Of a source that does not block: to be asked again.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+            Err(error) => {
+                self.engine.shared.fail(error);
+                return Ok(());
+            }
         };
         self.fed += input.len();
         self.engine.shared.feed(input, more);
