@@ -23,7 +23,7 @@ pub(crate) fn all(report: &Report, amount: Amount, streams: usize) {
             report.not_behind(ours, peer);
         }
     }
-    one_thread().block_on(dials((amount.set_ups / 10).max(5)));
+    one_thread().block_on(dials((amount.set_ups / 20).max(5)));
     idle_streams(streams);
 }
 

@@ -153,13 +153,13 @@ fn main() {
         return claims::all(&rounds(&NAMES, 1, amount), amount, 100);
     }
     let amount = Amount {
-        bulk: 256 << 20,
+        bulk: 192 << 20,
         pings: 4000,
         set_ups: 1000,
     };
     let words: Vec<_> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
     if words.is_empty() {
-        claims::all(&rounds(&NAMES, 7, amount), amount, 10_000);
+        claims::all(&rounds(&NAMES, 5, amount), amount, 10_000);
     } else {
         let chosen = |name: &&&str| words.iter().any(|word| name.contains(word.as_str()));
         let names: Vec<_> = NAMES.iter().filter(chosen).copied().collect();
