@@ -42,7 +42,9 @@ impl Engine {
 
     #[cfg(feature = "libdeflate")]
     fn common(level: u32) -> Self {
-        let level = libdeflater::CompressionLvl::new(level.min(12) as i32).unwrap_or_default();
+        // Its own level 9 takes a third longer than 8, for 0.1 % in size.
+        let level = if level == 9 { 8 } else { level.min(12) };
+        let level = libdeflater::CompressionLvl::new(level as i32).unwrap_or_default();
         Self::Libdeflate(libdeflater::Compressor::new(level))
     }
 

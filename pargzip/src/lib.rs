@@ -49,13 +49,10 @@ mod builder;
 mod chunker;
 mod engine;
 mod failure;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the reading side is on its way")
-)]
 mod layout;
 mod member;
 mod pipeline;
+mod read;
 mod sample;
 mod sync;
 mod tail;
@@ -67,6 +64,9 @@ pub use crate::builder::{
     Builder, DEFAULT_CHUNK_SIZE, DEFAULT_LEVEL, MAX_CHUNK_SIZE, MAX_LEVEL, MAX_THREADS,
 };
 pub use crate::layout::Layout;
+#[cfg(feature = "tokio")]
+pub use crate::read::AsyncReader;
+pub use crate::read::{ReadError, Reader, ReaderBuilder, Trailing};
 pub use crate::writer::Writer;
 
 #[cfg(doctest)]

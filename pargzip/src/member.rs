@@ -31,7 +31,9 @@ pub(crate) struct Output {
     /// Of the bytes in the buffer; begins at [`FRONT`].
     end: usize,
     /// Of the chunk; for [`Layout::Single`] only.
-    pub(crate) crc: flate2::Crc,
+    pub(crate) crc: crc32fast::Hasher,
+    /// Of the chunk.
+    pub(crate) input_len: usize,
 }
 
 impl Output {
@@ -146,6 +148,7 @@ fn part(stream: Option<&mut Stream>, chunk: &Chunk, output: &mut Output) {
     });
     output.crc.reset();
     output.crc.update(input);
+    output.input_len = input.len();
 }
 
 #[cfg(feature = "libdeflate")]
@@ -155,7 +158,5 @@ fn crc32(bytes: &[u8]) -> u32 {
 
 #[cfg(not(feature = "libdeflate"))]
 fn crc32(bytes: &[u8]) -> u32 {
-    let mut crc = flate2::Crc::new();
-    crc.update(bytes);
-    crc.sum()
+    crc32fast::hash(bytes)
 }

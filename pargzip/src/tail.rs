@@ -19,7 +19,9 @@ pub(crate) struct Tail {
     /// Something came.
     begun: bool,
     /// Of all that came; for [`Layout::Single`].
-    crc: flate2::Crc,
+    crc: crc32fast::Hasher,
+    /// How much that is, modulo 2^32.
+    len: u32,
 }
 
 impl Tail {
@@ -29,7 +31,8 @@ impl Tail {
             empty_output,
             held: None,
             begun: false,
-            crc: flate2::Crc::new(),
+            crc: crc32fast::Hasher::new(),
+            len: 0,
         }
     }
 
@@ -57,6 +60,7 @@ impl Tail {
         self.begun = true;
         if single {
             self.crc.combine(&output.crc);
+            self.len = self.len.wrapping_add(output.input_len as u32);
         }
         begin..end
     }
@@ -79,8 +83,8 @@ impl Tail {
                     end.extend_from_slice(self.layout.header());
                 }
                 end.extend_from_slice(&END);
-                end.extend_from_slice(&self.crc.sum().to_le_bytes());
-                end.extend_from_slice(&self.crc.amount().to_le_bytes());
+                end.extend_from_slice(&self.crc.clone().finalize().to_le_bytes());
+                end.extend_from_slice(&self.len.to_le_bytes());
             }
             Layout::Members | Layout::Sized => {}
         }

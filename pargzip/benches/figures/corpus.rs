@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The least of each.
 const SIZE: u64 = 210_000_000;
 const SAMPLE: u64 = 64_000_000;
-const PART: u64 = 24_000_000;
+const PART: u64 = 20_000_000;
 
 pub(crate) struct Corpora {
     _dir: tempfile::TempDir,
