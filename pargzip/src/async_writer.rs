@@ -20,7 +20,7 @@ use crate::tail::Tail;
 /// Threads of its own compress; the task that writes also carries finished chunks to the sink, whenever it writes, flushes
 /// or shuts down. It needs no runtime of a certain kind, and never compresses in the caller's thread.
 ///
-/// **Call [`finish`](Self::finish) or [`shutdown`](tokio::io::AsyncWriteExt::shutdown) when all has been written.** A
+/// **Call [`finish`](Self::finish) or [`shutdown`](AsyncWrite::poll_shutdown) when all has been written.** A
 /// writer dropped without logs an error through `tracing`, and leaves a file that every gunzip reports as cut off.
 ///
 /// # Cancellation safety

@@ -1,4 +1,4 @@
-//! What the pipeline locks and waits with. `tests/loom.rs` puts others in its place, and tries all schedules.
+//! What the pipeline locks and waits with.
 
 use std::io;
 use std::sync::PoisonError;
