@@ -3,32 +3,26 @@
 //!
 //! A machine that nobody can connect to opens one connection to a public server. After an HTTP
 //! exchange the roles swap: the server's [`Dialer`] opens byte streams *to* that machine, whose
-//! [`Listener`] accepts them as if they had come in from the network. The protocol is version 2
-//! of the one that the Go project's build system uses between coordinator and workers, byte for
-//! byte: the first connection carries one JSON line per event, and every stream is a connection
-//! of its own which the listener opens on request. So streams are as fast as TCP, do not block
-//! each other, and need no windows.
+//! [`Listener`] accepts them as if they had come in from the network. Either end may be the Go
+//! project's build system, whose protocol this is; two ends of this crate agree on a multiplexed
+//! [`Version`] of their own.
+//!
+//! Start with [`register`](register()) on the machine and `server::answer_registration` on the
+//! server: they agree on a version, whoever is at the other end. `cargo run -p revdial --example nat`
+//! shows both.
 //!
 //! Both ends in one process:
 //!
 //! ```
-//! use revdial::{DialerConfig, Listener, ListenerConfig, Registry, Stream, upgrade};
+//! use revdial::{Dialer, Listener, Stream, mux::Config};
 //! use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! // The server's side. A real one answers HTTP requests, see the `server` module.
-//! let registry = Registry::new();
+//! // Usually a TLS connection on which HTTP was spoken until now.
 //! let (here, there) = duplex(1024);
-//! let dialer = registry.register(Stream::new(here), DialerConfig::default());
-//!
-//! // The far machine's side: how to open a connection to the server.
-//! let connect = move || {
-//!     let (near, far) = duplex(1024);
-//!     tokio::spawn(serve(registry.clone(), far));
-//!     async { Ok(Stream::new(near)) }
-//! };
-//! let mut listener = Listener::new(Stream::new(there), connect, ListenerConfig::default());
+//! let dialer = Dialer::mux(Stream::new(here), Config::default()); // the server's side
+//! let mut listener = Listener::mux(Stream::new(there), Config::default()); // the machine's
 //!
 //! let (dialled, accepted) = tokio::join!(dialer.dial(), listener.accept());
 //! let (mut server_end, mut far_end) = (dialled?, accepted?);
@@ -38,22 +32,12 @@
 //! assert_eq!(&question, b"who are you?");
 //! # Ok(())
 //! # }
-//! # async fn serve(registry: Registry, mut far: tokio::io::DuplexStream) {
-//! #     let mut head = Vec::new();
-//! #     while !head.ends_with(b"\r\n\r\n") {
-//! #         head.push(far.read_u8().await.unwrap());
-//! #     }
-//! #     let head = String::from_utf8(head).unwrap();
-//! #     let pickup = registry.pickup(head.split(' ').nth(1).unwrap()).unwrap();
-//! #     far.write_all(b"HTTP/1.1 101 Switching Protocols\r\n\r\n").await.unwrap();
-//! #     pickup.deliver(Stream::new(far));
-//! # }
 //! ```
 //!
 //! # What it promises
 //!
-//! * A connection reaches exactly the dial that asked for it, or is closed: paths carry a number
-//!   per dial, which Go listeners hand back unseen.
+//! * In version 2 a connection reaches exactly the dial that asked for it, or is closed: paths carry
+//!   a number per dial, which Go listeners hand back unseen.
 //! * Every wait has a limit: dials, pickups, writes, silence. Between two ends of this crate a
 //!   pulled cable is noticed within 15 seconds.
 //! * Dropping the last [`Dialer`] or the [`Listener`] stops its task and frees everything; both
@@ -65,7 +49,7 @@
 //! * No sockets, no TLS: you bring the connections ([`Connect`], [`Stream`]). Set `TCP_NODELAY`,
 //!   TCP keep-alive, and no ALPN but `http/1.1`.
 //! * No authentication beyond the random id of a dialer: check who registers before you call
-//!   [`Registry::register`].
+//!   `server::answer_registration` or [`Registry::register`].
 //! * No reconnecting: when [`Listener::accept`] fails, register again, with a pause.
 //! * Against a *Go listener over plain TCP*, bytes written at once after a dial can be lost,
 //!   because it drops what it read together with the `101`. Over TLS, its normal use, they are
@@ -75,7 +59,9 @@
 //!
 //! | feature | adds |
 //! |---|---|
-//! | `server` | `server`: HTTP connections that a handler can take over, and the pickup handler, on hyper |
+//! | `server` | `server`: HTTP connections that a handler can take over, the handlers of registrations and pickups, HTTP on what a [`Listener`] accepts |
+//! | `hyper` | `client`: hyper-util's pooling HTTP client through a [`Dialer`] |
+//! | `axum` | `axum::serve` on a [`Listener`] |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "axum")]
@@ -109,3 +95,7 @@ pub use reason::CloseReason;
 pub use register::{RegisterError, register};
 pub use v2::{Pickup, PickupError, Registry};
 pub use version::{NegotiateError, OFFER_HEADER, VERSION_HEADER, Version, Versions, negotiate};
+
+#[cfg(all(doctest, feature = "server"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
