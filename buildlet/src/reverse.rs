@@ -1,8 +1,9 @@
 //! Dialling home: register with a coordinator, serve what it dials back, and come again when the connection is lost.
 //!
-//! The worker opens one TLS connection, asks for `GET /reverse` and turns it around with [`revdial`] version 2. Each
-//! connection the coordinator then opens is served like any other. When the session ends, commands that run on it are
-//! killed: the coordinator has given them up, or will.
+//! The worker opens one TLS connection, asks for `GET /reverse` and turns it around with [`revdial`], in the best version
+//! that the coordinator speaks: our own multiplexed one, version 2 as the Go original since 2019, or version 1 as in 2018.
+//! Each stream the coordinator then opens is served like a connection. When the session ends, commands that run on it
+//! are killed: the coordinator has given them up, or will.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -11,8 +12,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use revdial::upgrade::{self, Request, UpgradeError};
-use revdial::{AcceptError, Listener, ListenerConfig, Stream};
+use revdial::upgrade::{Request, UpgradeError};
+use revdial::{AcceptError, Listener, ListenerConfig, RegisterError, Stream};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -42,7 +43,7 @@ pub struct Registration {
     pub connect_timeout: Duration,
     /// Longest time for a TLS handshake. Default 30 s.
     pub handshake_timeout: Duration,
-    /// Behaviour of the turned connection.
+    /// Behaviour of the turned connection, and the versions that may be spoken on it.
     pub listener: ListenerConfig,
 }
 
@@ -181,20 +182,21 @@ async fn repeat(
             coordinator: registration.coordinator.clone(),
         });
         let pause = match register(registration, home, buildlet).await {
-            Ok(control) => {
+            Ok(listener) => {
+                tracing::info!(version = %listener.version(), "turned the connection around");
                 on_event(Event::Registered);
                 let since = Instant::now();
-                let reason = serve(registration, home, buildlet, control).await;
+                let reason = serve(buildlet, listener).await;
                 on_event(Event::Lost { reason });
                 if since.elapsed() >= backoff.stable {
                     wait = backoff.first;
                 }
                 wait
             }
-            Err(Failure::Upgrade(UpgradeError::BadRequest(part))) => {
+            Err(RegisterError::Upgrade(UpgradeError::BadRequest(part))) => {
                 return Err(ReverseError::Registration(part));
             }
-            Err(Failure::Upgrade(UpgradeError::Refused { status, body, .. })) => {
+            Err(RegisterError::Upgrade(UpgradeError::Refused { status, body, .. })) => {
                 on_event(Event::Refused {
                     status,
                     text: body.trim().to_owned(),
@@ -207,7 +209,7 @@ async fn repeat(
             }
             Err(error) => {
                 on_event(Event::Unreachable {
-                    reason: chain(&error),
+                    reason: in_farm_words(&error),
                 });
                 wait
             }
@@ -274,47 +276,32 @@ impl Home {
     }
 }
 
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("coordinator not reached")]
-    Dial(#[source] io::Error),
-    #[error("coordinator registration failed")]
-    Upgrade(#[source] UpgradeError),
-}
-
 async fn register(
     registration: &Registration,
     home: &Home,
     buildlet: &Buildlet,
-) -> Result<Stream, Failure> {
-    let stream = home.dial().await.map_err(Failure::Dial)?;
+) -> Result<Listener, RegisterError> {
     let request = Request::get("/reverse")
         .header("X-Go-Builder-Hostname", &registration.hostname)
         .header("X-Go-Builder-Key", registration.key.0.trim())
         .header("X-Go-Builder-Version", buildlet.version().to_string())
-        .header("X-Go-Host-Type", &registration.host_type)
-        .header("X-Revdial-Version", "2");
-    upgrade::request(stream, &request, &upgrade::Limits::default())
-        .await
-        .map(|(control, _)| control)
-        .map_err(Failure::Upgrade)
+        .header("X-Go-Host-Type", &registration.host_type);
+    let home = home.clone();
+    let dial = move || {
+        let home = home.clone();
+        async move { home.dial().await }
+    };
+    // The dial has limits of its own, step by step.
+    let config = ListenerConfig {
+        connect_timeout: registration.connect_timeout + registration.handshake_timeout,
+        ..registration.listener.clone()
+    };
+    let (listener, _) = revdial::register(dial, &request, config).await?;
+    Ok(listener)
 }
 
 /// Serves what is dialled back until the session ends; gives the reason.
-async fn serve(
-    registration: &Registration,
-    home: &Home,
-    buildlet: &Buildlet,
-    control: Stream,
-) -> String {
-    let dial = {
-        let home = home.clone();
-        move || {
-            let home = home.clone();
-            async move { home.dial().await }
-        }
-    };
-    let mut listener = Listener::new(control, dial, registration.listener.clone());
+async fn serve(buildlet: &Buildlet, mut listener: Listener) -> String {
     let closed = listener.closed();
     tokio::pin!(closed);
     // Ends connections, and with them their commands, however this future ends.
@@ -342,6 +329,20 @@ async fn serve(
     session.cancel();
     connections.shutdown().await;
     reason
+}
+
+/// Why nobody is registered, in one line, with the server called by its name in a farm.
+fn in_farm_words(error: &RegisterError) -> String {
+    match error {
+        RegisterError::Connect(error) => format!("coordinator not reached: {}", chain(error)),
+        RegisterError::ConnectTimeout(limit) => {
+            format!("coordinator not reached within {limit:?}")
+        }
+        RegisterError::Upgrade(error) => {
+            format!("coordinator registration failed: {}", chain(error))
+        }
+        other => format!("coordinator registration failed: {}", chain(other)),
+    }
 }
 
 /// What a verifier of the program's own says of a certificate, which rustls only shows as a type.

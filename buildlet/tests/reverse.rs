@@ -19,8 +19,8 @@ use buildfarm_https::{Identity, Plain, Server, client};
 use buildlet::reverse::{self, Event, Registration, ReverseError};
 use buildlet::{Buildlet, Config, EnvPolicy};
 use common::{alive, eventually, of_work_dir, pid_in, post, shell};
-use revdial::server::{answer_pickup, error_response, switching_protocols};
-use revdial::{Dialer, DialerConfig, Registry};
+use revdial::server::{answer_pickup, answer_registration, error_response};
+use revdial::{Dialer, DialerConfig, Peer, Registry, Version, Versions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -32,6 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 struct Coordinator {
     registry: Registry,
+    versions: Versions,
     dialers: mpsc::Sender<Dialer>,
     heads: Arc<Mutex<Vec<String>>>,
     refuse: Arc<AtomicUsize>,
@@ -54,6 +55,7 @@ async fn take_reverse(State(farm): State<Coordinator>, request: Request) -> Resp
         "x-go-builder-version",
         "x-go-host-type",
         "x-revdial-version",
+        "x-revdial-offer",
     ]
     .map(line)
     .join("\n");
@@ -64,10 +66,21 @@ async fn take_reverse(State(farm): State<Coordinator>, request: Request) -> Resp
         let status = http::StatusCode::from_u16(u16::try_from(status).unwrap()).unwrap();
         return error_response(status, "invalid build key");
     }
-    switching_protocols(async move |control| {
-        let dialer = farm.registry.register(control, DialerConfig::default());
-        let _ = farm.dialers.send(dialer).await;
-    })
+    let config = DialerConfig {
+        versions: farm.versions,
+        ..DialerConfig::default()
+    };
+    let parts = request.into_parts().0;
+    let dialers = farm.dialers.clone();
+    answer_registration(
+        &farm.registry,
+        &parts,
+        config,
+        Peer::default(),
+        async move |dialer| {
+            let _ = dialers.send(dialer).await;
+        },
+    )
 }
 
 async fn take_pickup(State(farm): State<Coordinator>, request: Request) -> Response {
@@ -84,11 +97,16 @@ struct Farm {
 }
 
 async fn farm(identity: &Path, address: &str) -> Farm {
+    farm_of(Versions::default(), identity, address).await
+}
+
+async fn farm_of(versions: Versions, identity: &Path, address: &str) -> Farm {
     let identity = Identity::dev(identity, &[]).unwrap();
     let pin = identity.spki_sha256();
     let (sender, dialers) = mpsc::channel(16);
     let coordinator = Coordinator {
         registry: Registry::new(),
+        versions,
         dialers: sender,
         heads: Arc::default(),
         refuse: Arc::default(),
@@ -192,6 +210,21 @@ async fn ask(dialer: &Dialer, request: Vec<u8>) -> String {
 }
 
 #[tokio::test]
+async fn speaks_what_the_coordinator_speaks() {
+    for version in [Version::V2, Version::Mux] {
+        let state = tempfile::tempdir().unwrap();
+        let versions = Versions::NONE.with(version);
+        let mut farm = farm_of(versions, state.path(), "127.0.0.1:0").await;
+        let mut worker = worker(&farm, farm.pin);
+        worker.event(|event| *event == Event::Registered).await;
+        let dialer = farm.dialers.recv().await.unwrap();
+        assert_eq!(dialer.version(), version);
+        let answer = ask(&dialer, post("/exec", &shell("echo hi; exit 3"))).await;
+        assert!(answer.contains("Process-State: exit status 3"), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn registers_and_serves() {
     let state = tempfile::tempdir().unwrap();
     let mut farm = farm(state.path(), "127.0.0.1:0").await;
@@ -200,7 +233,7 @@ async fn registers_and_serves() {
     assert_eq!(
         farm.coordinator.heads.lock().unwrap()[0],
         "host: \nuser-agent: Go-http-client/1.1\nx-go-builder-hostname: box1\nx-go-builder-key: secret\n\
-         x-go-builder-version: 29\nx-go-host-type: linux-amd64\nx-revdial-version: 2"
+         x-go-builder-version: 29\nx-go-host-type: linux-amd64\nx-revdial-version: 2\nx-revdial-offer: 3"
     );
     let dialer = farm.dialers.recv().await.unwrap();
     let status = ask(

@@ -11,13 +11,14 @@ use axum::routing::any;
 use buildfarm_dashboard::keys;
 use buildfarm_https::Peer;
 use buildlet_client::Client;
-use revdial::server::{answer_pickup, error_response, switching_protocols};
-use revdial::{DialerConfig, Registry, Stream};
+use revdial::server::{answer_pickup, answer_registration, error_response};
+use revdial::{Dialer, DialerConfig, Registry, negotiate};
 
 use super::reverse::{Registration, ReversePool};
 use crate::store::Store;
 
-/// Oldest buildlet that speaks revdial v2.
+/// Oldest buildlet that speaks revdial version 2. Older ones, of version 1, are not taken, although revdial knows it: what
+/// they do with builds is not known to us.
 const OLDEST_VERSION: u32 = 23;
 /// Longest host name or host type a worker may give, in bytes.
 const MAX_NAME: usize = 128;
@@ -58,13 +59,12 @@ async fn reverse(State(gate): State<Gate>, request: Request) -> Response {
             "buildlet registration requires SSL",
         );
     }
-    let headers = request.headers();
-    match text(headers, "X-Revdial-Version") {
-        Some("2") => {}
-        None | Some("") => {
-            return error_response(StatusCode::BAD_REQUEST, "buildlet binary is too old");
-        }
-        Some(_) => return error_response(StatusCode::BAD_REQUEST, "unknown revdial version"),
+    let request = request.into_parts().0;
+    let headers = &request.headers;
+    // Version 2, or our own multiplexed one. First of all, as in the original.
+    let config = DialerConfig::default();
+    if let Err(error) = negotiate(headers, config.versions) {
+        return error_response(StatusCode::BAD_REQUEST, &error.to_string());
     }
     let Some(hostname) = name(headers, "X-Go-Builder-Hostname") else {
         return error_response(
@@ -96,8 +96,10 @@ async fn reverse(State(gate): State<Gate>, request: Request) -> Response {
             );
         }
     }
-    switching_protocols(move |stream| async move {
-        gate.welcome(stream, hostname, host_type, peer).await;
+    let registry = gate.registry.clone();
+    let machine = revdial::Peer::named(&*hostname).at(peer.addr);
+    answer_registration(&registry, &request, config, machine, async move |dialer| {
+        gate.welcome(dialer, hostname, host_type, peer).await;
     })
 }
 
@@ -128,12 +130,13 @@ impl Gate {
     }
 
     /// Makes a worker of a connection that was turned around, if whoever is at the other end answers like one.
-    async fn welcome(&self, stream: Stream, hostname: String, host_type: String, peer: Peer) {
-        let dialer = self.registry.register(stream, DialerConfig::default());
+    async fn welcome(&self, dialer: Dialer, hostname: String, host_type: String, peer: Peer) {
+        let version = dialer.version();
         let client = Client::over(&*hostname, dialer.clone());
         let status = tokio::time::timeout(FIRST_ANSWER, client.status()).await;
         match status {
             Ok(Ok(status)) if status.version >= OLDEST_VERSION => {
+                tracing::debug!(%hostname, %version, "took a worker in");
                 self.pool.add(
                     client,
                     dialer,
