@@ -3,6 +3,8 @@
 //! Numbers to numbers, Zipf 0.9 over a million keys, room for 100,000. `goi`: get, and insert on a miss. `hit`: get what is
 //! there. `evict`: insert what is not. Rounds alternate between the peers; the median counts. ns = wall time / operations.
 
+#![expect(clippy::unwrap_used, reason = "a bench")]
+
 use std::hint::black_box;
 use std::num::NonZeroUsize;
 use std::sync::Barrier;

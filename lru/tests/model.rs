@@ -1,5 +1,7 @@
 //! A million operations, beside a list that does the same the slow and obvious way.
 
+#![expect(clippy::unwrap_used, reason = "a test program")]
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -140,7 +142,7 @@ impl Model {
 
 /// One kind of cache for both forms of it.
 enum Form {
-    Local(Lru<u8, u8>),
+    Local(Box<Lru<u8, u8>>),
     Shared(Cache<u8, u8>),
 }
 
@@ -216,7 +218,7 @@ fn compare(setup: Setup, ops: impl IntoIterator<Item = Op>) {
     }
     let mut cache = match setup.shared {
         true => Form::Shared(builder.build()),
-        false => Form::Local(builder.build_local()),
+        false => Form::Local(Box::new(builder.build_local())),
     };
     let mut model = Model {
         capacity: setup.capacity,

@@ -4,6 +4,8 @@
 //! key; the work waits until the last of them has come; spawning and joining them counts. Two workers. Rounds alternate
 //! between the peers; the median counts.
 
+#![expect(clippy::unwrap_used, reason = "a bench")]
+
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
