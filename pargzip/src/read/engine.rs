@@ -50,8 +50,11 @@ impl Engine {
         }
     }
 
+    /// From now on with threads, but for the sequential decoder.
     pub(super) fn set_workers(&self, workers: usize) {
-        self.shared.lock().set_workers(workers);
+        let mut state = self.shared.lock();
+        state.set_workers(workers);
+        state.let_reader_decode();
     }
 
     /// Where garbage was ignored.
@@ -68,10 +71,10 @@ impl Engine {
         polled
     }
 
-    /// Does a job, if there is one, in this thread, unless there are others for it.
+    /// Does a job in this thread, if there is one that is not for others.
     pub(super) fn work_here(&self, decoder: &mut Decoder) -> bool {
         let state = self.shared.lock();
-        state.started == 0 && self.shared.work_once(state, decoder).1
+        self.shared.work_once(state, decoder, true).1
     }
 
     /// Waits until there may be something new to poll for.
@@ -189,7 +192,7 @@ impl Shared {
         let mut state = self.lock();
         loop {
             let worked;
-            (state, worked) = self.work_once(state, &mut decoder);
+            (state, worked) = self.work_once(state, &mut decoder, false);
             if self.is_closed() {
                 return;
             }
@@ -208,8 +211,9 @@ impl Shared {
         self: &'a Arc<Self>,
         mut state: MutexGuard<'a, State>,
         decoder: &mut Decoder,
+        reader: bool,
     ) -> (MutexGuard<'a, State>, bool) {
-        let Some(job) = state.next_job() else {
+        let Some(job) = state.next_job(reader) else {
             return (state, false);
         };
         drop(state);

@@ -52,6 +52,9 @@ pub(super) struct State {
     pub(super) workers: usize,
     pub(super) started: usize,
     pub(super) idle: usize,
+    /// The sequential decoder is left to the thread that reads: to hand its output from thread to thread costs more than is
+    /// gained by decoding ahead.
+    reader_decodes: bool,
     pub(super) waker: Option<Waker>,
     /// Something has changed since the last poll.
     pub(super) news: bool,
@@ -145,6 +148,7 @@ impl State {
             workers: 0,
             started: 0,
             idle: 0,
+            reader_decodes: false,
             waker: None,
             news: true,
             panicked: false,
@@ -156,6 +160,10 @@ impl State {
     pub(super) fn set_workers(&mut self, workers: usize) {
         self.workers = workers;
         self.max_slots = (2 * workers).max(1);
+    }
+
+    pub(super) fn let_reader_decode(&mut self) {
+        self.reader_decodes = true;
     }
 
     /// Where garbage was ignored.
@@ -225,7 +233,9 @@ impl State {
     fn fed(&mut self) {
         self.advance();
         // If there is work it will tell the reader when done.
-        self.news |= self.started == 0 || self.is_idle();
+        self.news |= self.started == 0
+            || self.is_idle()
+            || self.reader_decodes && matches!(self.sequential, Decoding::Waiting(_));
     }
 
     fn is_idle(&self) -> bool {
@@ -252,15 +262,22 @@ impl State {
 
     /// How many threads could work.
     pub(super) fn jobs(&self) -> usize {
-        self.jobs.len() + usize::from(matches!(self.sequential, Decoding::Waiting(_)))
+        let piece = !self.reader_decodes && matches!(self.sequential, Decoding::Waiting(_));
+        self.jobs.len() + usize::from(piece)
     }
 
-    pub(super) fn next_job(&mut self) -> Option<Job> {
-        if let Some(number) = self.jobs.pop_front()
+    /// Something to do for a worker, or for the thread that reads.
+    pub(super) fn next_job(&mut self, reader: bool) -> Option<Job> {
+        let alone = reader && self.started == 0;
+        if (!reader || alone)
+            && let Some(number) = self.jobs.pop_front()
             && let Some(slot) = self.slots.get_mut((number - self.first) as usize)
             && let Slot::Waiting(batch) = std::mem::replace(slot, Slot::Running)
         {
             return Some(Job::Batch(number, batch));
+        }
+        if reader != self.reader_decodes && !alone {
+            return None;
         }
         match std::mem::replace(&mut self.sequential, Decoding::Running) {
             Decoding::Waiting(piece) => Some(Job::Piece(piece)),
