@@ -49,6 +49,10 @@ impl Pool {
 pub(super) struct Backlog {
     first: BytesMut,
     /// What comes after a first piece that is not empty.
+    #[expect(
+        clippy::box_collection,
+        reason = "most streams have none, and are smaller so"
+    )]
     more: Option<Box<VecDeque<BytesMut>>>,
     len: usize,
 }

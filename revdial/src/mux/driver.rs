@@ -130,6 +130,8 @@ struct Driver {
     /// The ping that was last sent, and when.
     ping: Option<(u64, Instant)>,
     pings: u64,
+    /// The shortest round trip seen: the others had to queue.
+    nearest: Duration,
     /// Since when output waits, and what was written by then.
     stuck: Option<(Instant, u64)>,
 }
@@ -156,6 +158,7 @@ impl Driver {
             suspect: false,
             ping: None,
             pings: 0,
+            nearest: Duration::MAX,
             stuck: None,
         }
     }
@@ -292,6 +295,8 @@ impl Driver {
             && let Some((_, sent)) = self.ping.take_if(|(sent, _)| *sent == token)
         {
             let sample = now - sent;
+            self.nearest = self.nearest.min(sample);
+            state.session.limit_windows(self.nearest);
             state.rtt = Some(state.rtt.map_or(sample, |rtt| (rtt * 7 + sample) / 8));
         }
         if now >= self.round {

@@ -142,7 +142,12 @@ fn set(slot: &mut Option<Waker>, cx: &Context<'_>) {
 }
 
 impl Link {
-    pub(super) fn new(session: Session, config: Config, writer: WriteHalf<Stream>) -> Arc<Self> {
+    pub(super) fn new(
+        mut session: Session,
+        config: Config,
+        writer: WriteHalf<Stream>,
+    ) -> Arc<Self> {
+        session.limit_windows(Duration::ZERO);
         Arc::new(Self {
             ending: Ending::new(),
             config,
@@ -320,6 +325,13 @@ impl Link {
         let written = match state.session.write(id, buf) {
             Ok(0) => {
                 state.wait_writable(id, cx);
+                // The peer may have to be told that its allowance is used up.
+                let mut wake = Woken::default();
+                if state.session.has_output() && state.is_clear() {
+                    state.wake_driver(&mut wake);
+                }
+                drop(state);
+                wake.all();
                 return Poll::Pending;
             }
             Ok(written) => written,

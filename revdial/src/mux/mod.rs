@@ -79,7 +79,8 @@
 //! its user has read, when it is worth a frame (here: half a window). An end that has data for a
 //! stream and no allowance says `B`, once until the next `A`. If the receiver's user has by then
 //! read everything, the window is too small for the distance and the speed of the two, and the
-//! receiver allows more (here: it doubles the window, within [`Limits`]). So windows grow where
+//! receiver allows more (here: it doubles the window, within [`Limits`] and within what the round
+//! trip that `P` measured makes useful). So windows grow where
 //! that helps, and a reader that is slow never gets a larger one. A listener's user that has not
 //! accepted a stream counts as one that does not read.
 //!

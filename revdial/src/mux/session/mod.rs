@@ -34,6 +34,11 @@ const BATCH: usize = 256 * 1024;
 /// The most that a peer may allow altogether.
 const MAX_ALLOWANCE: usize = 1 << 30;
 
+/// Larger windows than the connection can fill leave the processor's cache. So none is larger than
+/// twice what comes in a round trip at 2 GB/s, in bytes per microsecond, unless that is very little.
+const WINDOW_PER_MICROSECOND: usize = 4000;
+const LARGE_ANYWHERE: usize = 1024 * 1024;
+
 /// What a stream has for its reader.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Read {
@@ -86,6 +91,8 @@ pub struct Session {
     received: usize,
     /// The mux: what windows begin with.
     initial: usize,
+    /// The mux: what windows grow to.
+    largest: usize,
     /// The mux: what windows have grown by.
     grown: usize,
     full: bool,
@@ -104,7 +111,6 @@ impl Session {
         Self {
             dialect,
             role,
-            limits,
             decoder: Decoder::new(dialect),
             streams: ById::default(),
             last_id: 0,
@@ -122,6 +128,8 @@ impl Session {
             goodbye: None,
             received: 0,
             initial: INITIAL_WINDOW,
+            largest: limits.max_window.min(MAX_ALLOWANCE),
+            limits,
             grown: 0,
             full: false,
             over: 0,
@@ -131,6 +139,16 @@ impl Session {
             pool: Pool::default(),
             ended: false,
         }
+    }
+
+    /// Tells how near the peer is, so that windows grow no further than that makes sense. Without
+    /// it they grow to [`max_window`](Limits::max_window).
+    pub fn limit_windows(&mut self, nearest: std::time::Duration) {
+        let useful = usize::try_from(nearest.as_micros()).unwrap_or(usize::MAX);
+        self.largest = useful
+            .saturating_mul(WINDOW_PER_MICROSECOND)
+            .max(LARGE_ANYWHERE)
+            .min(self.limits.max_window.min(MAX_ALLOWANCE));
     }
 
     /// What it speaks.
@@ -238,8 +256,8 @@ impl Session {
         let dry = entry.peer_starved && entry.unread() == 0;
         if dry {
             entry.peer_starved = false;
-            let most = self.limits.max_window.min(MAX_ALLOWANCE);
-            let more = most
+            let more = self
+                .largest
                 .saturating_sub(entry.window)
                 .min(self.limits.window_growth.saturating_sub(self.grown))
                 .min(entry.window);
