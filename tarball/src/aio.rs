@@ -4,22 +4,25 @@
 use std::future::{Future, poll_fn};
 use std::io::{self, Read, Write};
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver as Spent, SyncSender as Spend, sync_channel};
 use std::task::Poll;
 
 use cap_std::fs::Dir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
 
 use crate::feed::Overdue;
+use crate::unpack::{unpack_gz_then, unpack_then};
 use crate::{
     FileList, FileListError, Limit, Limits, PackError, PackOptions, Packed, Tree, UnpackError,
-    UnpackErrorKind, UnpackOptions, Unpacked, unpack, unpack_gz,
+    UnpackErrorKind, UnpackOptions, Unpacked,
 };
 
-/// As [`unpack`], from an asynchronous reader.
+/// As [`unpack`](crate::unpack()), from an asynchronous reader.
 ///
 /// [`Limits::max_time`] and [`Limits::max_idle`] hold while the reader is silent, too.
 ///
@@ -31,7 +34,7 @@ use crate::{
 ///
 /// # Errors
 ///
-/// As [`unpack`].
+/// As [`unpack`](crate::unpack()).
 ///
 /// # Panics
 ///
@@ -41,17 +44,14 @@ pub async fn unpack_async<R: AsyncRead + Unpin>(
     into: &Dir,
     options: &UnpackOptions,
 ) -> Result<Unpacked, UnpackError> {
-    unpack_on_thread(reader, into, options, |reader, into, options| {
-        unpack(reader, into, options)
-    })
-    .await
+    unpack_on_thread(reader, into, options, unpack_then).await
 }
 
 /// As [`unpack_async`], for a tar stream compressed with gzip.
 ///
 /// # Errors
 ///
-/// As [`unpack_gz`].
+/// As [`unpack_gz`](crate::unpack_gz).
 ///
 /// # Panics
 ///
@@ -61,10 +61,7 @@ pub async fn unpack_gz_async<R: AsyncRead + Unpin>(
     into: &Dir,
     options: &UnpackOptions,
 ) -> Result<Unpacked, UnpackError> {
-    unpack_on_thread(reader, into, options, |reader, into, options| {
-        unpack_gz(reader, into, options)
-    })
-    .await
+    unpack_on_thread(reader, into, options, unpack_gz_then).await
 }
 
 /// As [`pack`](crate::pack()), to an asynchronous writer.
@@ -203,11 +200,15 @@ impl FileList {
     }
 }
 
+/// Either of the blocking ones.
+type UnpackThen =
+    fn(Pieces, &Dir, &UnpackOptions, &(dyn Fn() + Sync)) -> Result<Unpacked, UnpackError>;
+
 async fn unpack_on_thread<R: AsyncRead + Unpin>(
     mut reader: R,
     into: &Dir,
     options: &UnpackOptions,
-    unpack: fn(Pieces, &Dir, &UnpackOptions) -> Result<Unpacked, UnpackError>,
+    unpack: UnpackThen,
 ) -> Result<Unpacked, UnpackError> {
     let failed = |error| {
         let kind = UnpackErrorKind::io("cannot unpack into", b".", error);
@@ -224,8 +225,11 @@ async fn unpack_on_thread<R: AsyncRead + Unpin>(
         pos: 0,
         ended: false,
     };
-    let thread = spawn_blocking(move || unpack(reader_end, &into, &options));
-    pump(&mut reader, full, spent, &options.limits).await;
+    let finished = Arc::new(Notify::new());
+    let finish = Arc::clone(&finished);
+    let thread =
+        spawn_blocking(move || unpack(reader_end, &into, &options, &|| finish.notify_one()));
+    pump(&mut reader, full, spent, &options.limits, &finished).await;
     match thread.await {
         Ok(result) => result,
         Err(error) => Err(failed(stopped(error))),
@@ -238,6 +242,7 @@ async fn pump<R: AsyncRead + Unpin>(
     full: Sender<io::Result<Vec<u8>>>,
     spent: Spent<Vec<u8>>,
     limits: &Limits,
+    finished: &Notify,
 ) {
     let end = Instant::now().checked_add(limits.max_time);
     loop {
@@ -253,7 +258,7 @@ async fn pump<R: AsyncRead + Unpin>(
         buf.resize(PIECE, 0);
         let step = {
             let mut read = pin!(reader.read(&mut buf));
-            let mut gone = pin!(full.closed());
+            let mut gone = pin!(finished.notified());
             let mut timer = pin!(async {
                 match until {
                     Some(until) => sleep_until(until).await,
@@ -262,24 +267,24 @@ async fn pump<R: AsyncRead + Unpin>(
             });
             poll_fn(|cx| {
                 if gone.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(None);
+                    return Poll::Ready(Step::Gone);
                 }
                 if let Poll::Ready(result) = read.as_mut().poll(cx) {
-                    return Poll::Ready(Some(result));
+                    return Poll::Ready(Step::Read(result));
                 }
-                timer.as_mut().poll(cx).map(|()| None)
+                timer.as_mut().poll(cx).map(|()| Step::Late)
             })
             .await
         };
         let piece = match step {
-            Some(Ok(n)) => {
+            Step::Read(Ok(n)) => {
                 buf.truncate(n);
                 Ok(buf)
             }
-            Some(Err(error)) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Some(Err(error)) => Err(error),
-            None if full.is_closed() => return,
-            None => Err(io::Error::new(io::ErrorKind::TimedOut, overdue)),
+            Step::Read(Err(error)) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Step::Read(Err(error)) => Err(error),
+            Step::Gone => return,
+            Step::Late => Err(io::Error::new(io::ErrorKind::TimedOut, overdue)),
         };
         // An empty piece is the end.
         let last = piece.as_ref().map_or(true, Vec::is_empty);
@@ -287,6 +292,14 @@ async fn pump<R: AsyncRead + Unpin>(
             return;
         }
     }
+}
+
+/// What ended a wait for input.
+enum Step {
+    Read(io::Result<usize>),
+    /// The other side wants no more.
+    Gone,
+    Late,
 }
 
 /// The thread's end of what is read.

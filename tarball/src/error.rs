@@ -272,7 +272,7 @@ pub enum HeaderFault {
     /// A single zero block is followed by something else.
     #[error("lone zero block")]
     LoneZeroBlock,
-    /// A PAX record's length or form is wrong.
+    /// A PAX record's length or form is wrong, or a long name has a NUL inside.
     #[error("malformed extended header record")]
     Record,
     /// The same property is given twice, which readers resolve differently.

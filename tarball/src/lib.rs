@@ -34,18 +34,19 @@
 //!
 //! [`pack`] streams a tree in lexical order, symlinks stored and not followed. [`Tree`] opens it
 //! first, for servers that want to answer "not found" before they send anything. [`FileList`] makes
-//! archives of files that exist only in memory, or anywhere else.
+//! archives of files that exist only in memory, or anywhere else. [`PackOptions::deterministic`] gives
+//! equal bytes for equal trees; [`Ignore::Git`] leaves out what git would.
 //!
 //! # What this crate does not do
 //!
 //! It does not restore owners, extended attributes, access lists or directory times; it neither
-//! writes nor reads sparse files; it lists no archive without unpacking it; it is not asynchronous
-//! (its readers and writers block: run it on a thread of its own). It speaks no compression but
+//! writes nor reads sparse files; it lists no archive without unpacking it. It speaks no compression but
 //! gzip, but takes any reader and writer.
 //!
 //! # Features
 //!
-//! None.
+//! * `tokio`: `unpack_async`, `unpack_gz_async`, `pack_async`, `pack_gz_async`, and methods of that kind
+//!   on [`Tree`] and [`FileList`]. Off by default.
 
 #[cfg(feature = "tokio")]
 mod aio;

@@ -78,11 +78,11 @@ impl<F: Feed> Members<F> {
                 b'x' => self.pax(&block, &mut extended)?,
                 b'L' => {
                     let text = self.extended_content(&block)?;
-                    set_once(&mut extended.gnu_name, until_nul(&text).to_vec())?;
+                    set_once(&mut extended.gnu_name, long_name(&text)?)?;
                 }
                 b'K' => {
                     let text = self.extended_content(&block)?;
-                    set_once(&mut extended.gnu_link, until_nul(&text).to_vec())?;
+                    set_once(&mut extended.gnu_link, long_name(&text)?)?;
                 }
                 b'g' => {
                     // A global header changes nothing here: git notes a commit in it, and honouring
@@ -347,6 +347,15 @@ impl Extended {
     fn is_empty(&self) -> bool {
         !self.pax && self.gnu_name.is_none() && self.gnu_link.is_none()
     }
+}
+
+/// A name with the NULs that end it. What stands behind one is part of the name for some readers.
+fn long_name(text: &[u8]) -> Result<Vec<u8>, HeaderFault> {
+    let name = until_nul(text);
+    if text[name.len()..].iter().any(|&b| b != 0) {
+        return Err(HeaderFault::Record);
+    }
+    Ok(name.to_vec())
 }
 
 fn set_once<T>(place: &mut Option<T>, value: T) -> Result<(), HeaderFault> {

@@ -27,7 +27,7 @@ use crate::{
 /// of files are, but never beyond [`UnpackOptions::now`].
 ///
 /// This blocks, and uses one more thread: one reads, one writes files. To stop it early, let the
-/// reader fail.
+/// reader fail. A failure is returned as soon as the reader comes back from the read it is in.
 ///
 /// # Errors
 ///
@@ -38,6 +38,17 @@ pub fn unpack(
     into: &Dir,
     options: &UnpackOptions,
 ) -> Result<Unpacked, UnpackError> {
+    unpack_then(reader, into, options, &|| {})
+}
+
+/// As [`unpack`]; calls `done` when nothing more will be written, which may be while the reader still
+/// blocks.
+pub(crate) fn unpack_then(
+    reader: impl Read,
+    into: &Dir,
+    options: &UnpackOptions,
+    done: &(dyn Fn() + Sync),
+) -> Result<Unpacked, UnpackError> {
     let clock = Clock::start(&options.limits);
     piped(
         Plain::new(reader, clock),
@@ -45,6 +56,7 @@ pub fn unpack(
             into,
             options,
             clock,
+            done,
         },
     )
 }
@@ -61,6 +73,16 @@ pub fn unpack_gz(
     into: &Dir,
     options: &UnpackOptions,
 ) -> Result<Unpacked, UnpackError> {
+    unpack_gz_then(reader, into, options, &|| {})
+}
+
+/// To [`unpack_gz`] what [`unpack_then`] is to [`unpack`].
+pub(crate) fn unpack_gz_then(
+    reader: impl Read,
+    into: &Dir,
+    options: &UnpackOptions,
+    done: &(dyn Fn() + Sync),
+) -> Result<Unpacked, UnpackError> {
     let clock = Clock::start(&options.limits);
     match Gzip::new(reader, clock) {
         Ok(feed) => piped(
@@ -69,6 +91,7 @@ pub fn unpack_gz(
                 into,
                 options,
                 clock,
+                done,
             },
         ),
         Err(kind) => {
@@ -87,6 +110,7 @@ struct Order<'a> {
     into: &'a Dir,
     options: &'a UnpackOptions,
     clock: Clock,
+    done: &'a (dyn Fn() + Sync),
 }
 
 impl pipe::Work for Order<'_> {
@@ -107,6 +131,7 @@ impl pipe::Work for Order<'_> {
         done.dirs = job.dest.dirs();
         let result = result.map_err(|kind| (kind, job.dest.undo()));
         done.elapsed = self.clock.elapsed();
+        (self.done)();
         match result {
             Ok(()) => Ok(done),
             Err((kind, cleanup)) => Err(UnpackError::new(kind, done).at(job.last).cleaned(cleanup)),

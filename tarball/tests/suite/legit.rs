@@ -235,3 +235,103 @@ fn git_archive_to_us() {
             .starts_with("tar file entry dirlink contained unsupported file type L")
     );
 }
+
+/// Archives that Go made; `tests/golden/make.go` is what made them.
+#[test]
+fn go_to_us() {
+    for (name, archive) in [
+        ("ustar", &include_bytes!("../golden/go-ustar.tar.gz")[..]),
+        ("pax", include_bytes!("../golden/go-pax.tar.gz")),
+        ("gnu", include_bytes!("../golden/go-gnu.tar.gz")),
+    ] {
+        let sandbox = Sandbox::new();
+        unpack_gz(archive, &sandbox.dir(), &inside())
+            .unwrap_or_else(|e| panic!("{name}: {}", e.message()));
+        let listed = listing(&sandbox.root());
+        for line in [
+            "d/",
+            "d/empty 100644 0 1500000000",
+            "d/run.sh 100755 10 1500000000",
+            "d/block 100600 512 1500000000",
+            "d/large 100644 85000 1500000000",
+            "link -> d/run.sh",
+            "hard 100600 512 1500000000",
+        ] {
+            assert!(
+                listed.iter().any(|l| l == line),
+                "{name}: no {line} in {listed:#?}"
+            );
+        }
+        same_as_gnu_tar(&sandbox, "-xzf", archive);
+    }
+}
+
+/// What GNU tar makes of the archive has the same names, contents, modes and times.
+fn same_as_gnu_tar(ours: &Sandbox, flags: &str, archive: &[u8]) {
+    let scratch = tempfile::tempdir().unwrap();
+    fs::write(scratch.path().join("archive"), archive).unwrap();
+    fs::create_dir(scratch.path().join("out")).unwrap();
+    let args = [
+        flags,
+        "archive",
+        "-C",
+        "out",
+        "--no-same-owner",
+        "--no-same-permissions",
+    ];
+    if run(scratch.path(), "tar", &args).is_none() {
+        return;
+    }
+    let theirs = scratch.path().join("out");
+    assert_eq!(listing(&ours.root()), listing(&theirs));
+    let (ours, theirs) = (
+        crate::peers::on_disk(&ours.root()),
+        crate::peers::on_disk(&theirs),
+    );
+    assert!(ours == theirs, "contents differ");
+}
+
+/// The sources of what this crate depends on, as another program packs them.
+#[test]
+fn a_source_tree_of_dependencies() {
+    let home = std::env::var_os("CARGO_HOME")
+        .map(std::path::PathBuf::from)
+        .or_else(|| Some(std::path::PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+    let sources = home.and_then(|home| {
+        let dir = fs::read_dir(home.join("registry/src")).ok()?.next()?.ok()?;
+        Some(dir.path())
+    });
+    let Some(sources) = sources else {
+        eprintln!("SKIPPED: no sources in cargo's registry");
+        return;
+    };
+    let mut found = 0;
+    for krate in fs::read_dir(&sources).unwrap() {
+        let name = krate.unwrap().file_name().into_string().unwrap();
+        if !["tar-", "flate2-", "cap-std-", "tempfile-", "thiserror-"]
+            .iter()
+            .any(|p| name.starts_with(p))
+        {
+            continue;
+        }
+        for format in ["gnu", "pax"] {
+            let Some(archive) = run(
+                &sources,
+                "tar",
+                &[&format!("--format={format}"), "-cf", "-", &name],
+            ) else {
+                return;
+            };
+            let sandbox = Sandbox::new();
+            unpack(&archive[..], &sandbox.dir(), &inside())
+                .unwrap_or_else(|e| panic!("{name}: {}", e.message()));
+            same_as_gnu_tar(&sandbox, "-xf", &archive);
+            // And the other way: GNU tar reads what we pack of it.
+            let mut ours = Vec::new();
+            pack(&sandbox.dir(), "", &mut ours, &PackOptions::default()).unwrap();
+            same_as_gnu_tar(&sandbox, "-xf", &ours);
+        }
+        found += 1;
+    }
+    println!("{found} source trees");
+}

@@ -3,12 +3,18 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
 
+#[cfg(feature = "tokio")]
+mod asynchronous;
+mod bodies;
 mod errors;
 mod extended;
+mod failing;
 mod file_list;
+mod fuzzed;
 mod gzip;
 mod headers;
 mod hostile;
+mod ignore;
 mod legit;
 mod links;
 mod pack;

@@ -6,7 +6,10 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, UNIX_EPOCH};
 
-use tarball::{Metadata, PackError, PackOptions, SkippedKind, Tree, pack, pack_gz, unpack};
+use tarball::{
+    FileList, Growing, GzipLayout, Metadata, PackError, PackOptions, SkippedKind, Tree, pack,
+    pack_gz, unpack, unpack_gz,
+};
 
 use crate::support::Sandbox;
 
@@ -179,7 +182,7 @@ impl<F: FnOnce()> Write for Meddler<F> {
 }
 
 #[test]
-fn a_file_that_shrinks_is_an_error_and_one_that_grows_is_cut() {
+fn a_file_that_changes_its_length_is_an_error() {
     let sandbox = Sandbox::new();
     let path = sandbox.root().join("f");
     fs::write(&path, vec![1; 2_000_000]).unwrap();
@@ -195,7 +198,25 @@ fn a_file_that_shrinks_is_an_error_and_one_that_grows_is_cut() {
         }
     };
     let mut grown = Meddler(Some(resize(3_000_000)), Vec::new());
-    let report = pack(&sandbox.dir(), "", &mut grown, &PackOptions::default()).unwrap();
+    let error = pack(&sandbox.dir(), "", &mut grown, &PackOptions::default()).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            PackError::Grew {
+                expected: 2_000_000,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    // Cut where that is asked for, and also if it grows for ever.
+    resize(2_000_000)();
+    let cut = PackOptions {
+        growing: Growing::Cut,
+        ..PackOptions::default()
+    };
+    let mut grown = Meddler(Some(resize(3_000_000)), Vec::new());
+    let report = pack(&sandbox.dir(), "", &mut grown, &cut).unwrap();
     assert_eq!(report.bytes, 2_000_000);
     assert_eq!(names(&grown.1), ["f"]);
 
@@ -266,15 +287,114 @@ fn depth_is_bounded() {
 #[test]
 fn a_compressed_stream_does_not_end_well_after_a_failure() {
     let sandbox = Sandbox::new();
-    fs::write(sandbox.root().join("a"), "x").unwrap();
+    // Enough for whole members before the failure.
+    let noise: Vec<u8> = (0..3_000_000u32)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect();
+    fs::write(sandbox.root().join("a"), noise).unwrap();
     fs::create_dir_all(sandbox.root().join("b/c")).unwrap();
-    let options = PackOptions {
-        max_depth: 1,
-        ..PackOptions::default()
-    };
+    for gzip_layout in [GzipLayout::Members, GzipLayout::Single] {
+        let options = PackOptions {
+            max_depth: 1,
+            gzip_layout,
+            ..PackOptions::default()
+        };
+        let mut archive = Vec::new();
+        let error = pack_gz(&sandbox.dir(), "", &mut archive, &options).unwrap_err();
+        assert!(matches!(error, PackError::TooDeep { .. }), "{error}");
+        let mut plain = Vec::new();
+        let ended = flate2::read::MultiGzDecoder::new(&archive[..]).read_to_end(&mut plain);
+        assert!(
+            ended.is_err(),
+            "{gzip_layout:?}: {} bytes look whole",
+            archive.len()
+        );
+        let target = Sandbox::new();
+        unpack_gz(&archive[..], &target.dir(), &Default::default()).unwrap_err();
+    }
+}
+
+#[test]
+fn a_compressed_writer_that_fails_is_told_apart() {
+    struct Full(usize);
+    impl Write for Full {
+        fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+            if self.0 == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.0 -= 1;
+            Ok(buf.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.root().join("f"), vec![1; 8 << 20]).unwrap();
+    for gzip_layout in [GzipLayout::Members, GzipLayout::Single] {
+        for writes in [0, 1] {
+            let options = PackOptions {
+                gzip_level: 0,
+                gzip_layout,
+                ..PackOptions::default()
+            };
+            let error = pack_gz(&sandbox.dir(), "", Full(writes), &options).unwrap_err();
+            assert!(
+                matches!(&error, PackError::Write { source } if source.kind() == io::ErrorKind::StorageFull),
+                "{gzip_layout:?}: {error:?}"
+            );
+        }
+    }
+}
+
+/// The digest of an archive whose every byte is laid down. Where this changes, so do everybody's.
+#[test]
+fn the_deterministic_archive_has_these_bytes() {
+    use sha2::{Digest, Sha256};
+    let sandbox = Sandbox::new();
+    let root = sandbox.root();
+    // Made in no order, with owners, modes and times as they come.
+    for dir in ["b/c", "a", "empty", "ü"] {
+        fs::create_dir_all(root.join(dir)).unwrap();
+    }
+    for (file, mode) in [
+        ("b/c/d", 0o640),
+        ("b.txt", 0o666),
+        ("a/run", 0o700),
+        ("ü/ä", 0o444),
+    ] {
+        fs::write(root.join(file), file).unwrap();
+        fs::set_permissions(root.join(file), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    fs::write(root.join("a").join("n".repeat(150)), vec![7; 1000]).unwrap();
+    symlink("../b.txt", root.join("a/link")).unwrap();
+    let options = PackOptions::deterministic(1_600_000_000);
     let mut archive = Vec::new();
-    pack_gz(&sandbox.dir(), "", &mut archive, &options).unwrap_err();
-    let mut plain = Vec::new();
-    let ended = flate2::read::GzDecoder::new(&archive[..]).read_to_end(&mut plain);
-    assert!(ended.is_err(), "{} bytes look whole", archive.len());
+    pack(&sandbox.dir(), "", &mut archive, &options).unwrap();
+    let hex = |bytes: &[u8]| -> String {
+        let digest = Sha256::digest(bytes);
+        digest.iter().map(|b| format!("{b:02x}")).collect()
+    };
+    assert_eq!(
+        hex(&archive),
+        "d1f7b1aa4bed66c31bb504d8de0006f35113cce505c5c41d217e0868dff68045"
+    );
+
+    // The same from a list that was made in another order.
+    let mut list = FileList::new();
+    list.set_mtime(UNIX_EPOCH + Duration::from_secs(1_600_000_000));
+    for file in ["ü/ä", "b/c/d", "b.txt"] {
+        list.add_bytes(file, 0o644, file).unwrap();
+    }
+    list.add_bytes(&format!("a/{}", "n".repeat(150)), 0o644, vec![7; 1000])
+        .unwrap();
+    list.add_symlink("a/link", "../b.txt").unwrap();
+    list.add_bytes("a/run", 0o755, "a/run").unwrap();
+    for dir in ["ü", "empty", "b/c", "b", "a"] {
+        list.add_dir(dir).unwrap();
+    }
+    assert_eq!(
+        hex(&list.sort().write_tar(Vec::new()).unwrap()),
+        hex(&archive)
+    );
 }

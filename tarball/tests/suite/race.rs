@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tarball::{Links, UnpackOptions, unpack};
+use tarball::{Links, OnFailure, UnpackOptions, unpack};
 
 use crate::support::{Sandbox, Tar};
 
@@ -85,4 +85,59 @@ fn a_file_that_turns_into_a_link() {
         stop.store(true, Ordering::Relaxed);
     });
     sandbox.assert_untouched();
+}
+
+/// A directory and a link out of the root trade places as fast as the system can, in one step each: there is
+/// no moment at which the name is neither.
+#[test]
+fn a_directory_and_a_link_that_trade_places() {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    let sandbox = Sandbox::new();
+    let root = sandbox.root();
+    let (place, spare) = (root.join("d"), root.join("spare"));
+    fs::create_dir(&place).unwrap();
+    symlink("../outside/dir", &spare).unwrap();
+    if renameat_with(CWD, &place, CWD, &spare, RenameFlags::EXCHANGE).is_err() {
+        eprintln!("SKIPPED: this file system cannot exchange names");
+        return;
+    }
+    let archive = (0..50)
+        .fold(Tar::new(), |tar, i| {
+            tar.file(&format!("d/f{i}"), "x")
+                .dir(&format!("d/s{i}/"))
+                .file(&format!("between{i}"), "y")
+        })
+        .end();
+    let stop = AtomicBool::new(false);
+    let (mut good, mut refused) = (0, 0);
+    let flips = std::thread::scope(|scope| {
+        let flipping = scope.spawn(|| {
+            let mut flips = 0u64;
+            while !stop.load(Ordering::Relaxed) {
+                if renameat_with(CWD, &place, CWD, &spare, RenameFlags::EXCHANGE).is_ok() {
+                    flips += 1;
+                }
+            }
+            flips
+        });
+        let until = Instant::now() + Duration::from_millis(2500);
+        while Instant::now() < until {
+            for on_failure in [OnFailure::Keep, OnFailure::Remove] {
+                let options = UnpackOptions {
+                    links: Links::Inside,
+                    on_failure,
+                    ..UnpackOptions::default()
+                };
+                match unpack(&archive[..], &sandbox.dir(), &options) {
+                    Ok(_) => good += 1,
+                    Err(_) => refused += 1,
+                }
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+        flipping.join().unwrap()
+    });
+    sandbox.assert_untouched();
+    println!("{flips} flips, {good} unpacked, {refused} refused");
+    assert!(flips > 1000 && good + refused > 10, "the race was run");
 }

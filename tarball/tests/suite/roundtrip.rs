@@ -9,6 +9,8 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use tarball::{Links, PackOptions, UnpackOptions, pack, pack_gz, unpack, unpack_gz};
 
+use crate::peers;
+
 fn scratch() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm")
         .or_else(|_| tempfile::tempdir())
@@ -86,7 +88,7 @@ fn read(dir: &std::path::Path) -> BTreeMap<String, Node> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_tree(tree in btree_map(name(), node(), 0..6)) {
@@ -108,6 +110,43 @@ proptest! {
         pack_gz(&open(&target), "", &mut zipped, &PackOptions::default()).unwrap();
         unpack_gz(&zipped[..], &open(&target), &options).map_err(|e| TestCaseError::fail(e.message()))?;
         prop_assert_eq!(format!("{:?}", read(target.path())), format!("{:?}", read(source.path())));
+    }
+
+    /// A tree packed by us or by GNU tar, in any of its formats, is the same for us, for GNU tar, for Python
+    /// and for the crate `tar`.
+    #[test]
+    fn other_readers_see_the_same(tree in btree_map(name(), node(), 1..6), format in 0usize..4) {
+        let source = scratch();
+        build(source.path(), &tree);
+        let mut archive = Vec::new();
+        let dir = Dir::open_ambient_dir(source.path(), ambient_authority()).unwrap();
+        match ["", "gnu", "pax", "oldgnu"][format] {
+            "" => drop(pack(&dir, "", &mut archive, &PackOptions::default()).unwrap()),
+            format => {
+                let output = std::process::Command::new("tar")
+                    .args([&format!("--format={format}"), "-cf", "-", "."])
+                    .current_dir(source.path())
+                    .output();
+                match output {
+                    Ok(output) => archive = output.stdout,
+                    Err(error) => {
+                        eprintln!("SKIPPED: no tar: {error}");
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        let target = scratch();
+        let into = Dir::open_ambient_dir(target.path(), ambient_authority()).unwrap();
+        let options = UnpackOptions { links: Links::Inside, ..UnpackOptions::default() };
+        unpack(&archive[..], &into, &options).map_err(|e| TestCaseError::fail(e.message()))?;
+        let ours = peers::on_disk(target.path());
+        prop_assert_eq!(&ours, &peers::on_disk(source.path()));
+        let theirs = peers::tar_crate(&archive);
+        prop_assert_eq!(Some(&ours), theirs.as_ref());
+        if let Some(python) = peers::python([&archive[..]].into_iter()) {
+            prop_assert_eq!(Some(&ours), python[0].as_ref());
+        }
     }
 
     #[test]

@@ -1,0 +1,13 @@
+//! Any bytes, plain and compressed, as an archive.
+//!
+//! ```text
+//! RUSTC_BOOTSTRAP=1 cargo fuzz run archive
+//! ```
+
+#![no_main]
+
+#[path = "../../tests/suite/bodies.rs"]
+#[expect(dead_code, reason = "the bodies of all targets are in one file")]
+mod bodies;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::archive(data));
