@@ -231,10 +231,7 @@ impl AsyncRead for End {
                     return Poll::Ready(Ok(()));
                 }
                 let frozen = lane.frozen;
-                let due = match lane.pieces.front() {
-                    Some((due, _)) => Some((*due).max(frozen)),
-                    None => None,
-                };
+                let due = lane.pieces.front().map(|(due, _)| (*due).max(frozen));
                 if due.is_some_and(|due| due <= Instant::now()) {
                     let most = match lane.road.segment {
                         usize::MAX => usize::MAX,
