@@ -10,7 +10,7 @@ use crate::{
 /// How a [`Listener`] behaves. Take the default and change what differs.
 #[derive(Debug, Clone)]
 pub struct ListenerConfig {
-    /// The versions that [`register`](register) accepts from a server. Default all:
+    /// The versions that [`register`](crate::register()) accepts from a server. Default all:
     /// version 1 is what servers of 2018 speak without being asked.
     pub versions: Versions,
     /// The pause after which a keep-alive line is sent. Default 5 s; Go dialers ignore them.
@@ -64,7 +64,7 @@ pub enum AcceptError {
 
 /// Accepts the streams that the dialer at the other end of a connection opens.
 ///
-/// Made by [`register`](register), which agrees on a version with the server, or, where
+/// Made by [`register`](crate::register()), which agrees on a version with the server, or, where
 /// the version is known, by [`Listener::new`] (version 2), [`Listener::mux`] or [`Listener::v1`].
 ///
 /// Dropping it stops the listening; accepted streams live on. Where they share the connection, it
@@ -182,7 +182,7 @@ impl Listener {
     }
 
     /// Who is at the other end, as far as [`with_peer`](Self::with_peer) or
-    /// [`register`](register) told.
+    /// [`register`](crate::register()) told.
     pub fn peer(&self) -> &Peer {
         &self.ledger.peer
     }
