@@ -209,7 +209,7 @@ proptest! {
         }
         let mut files = [String::new(), String::new(), String::new()];
         for (file, keep, pattern) in &rules {
-            files[*file] += &format!("{}{pattern}\n", if *keep { "!" } else { "" });
+            files[*file].extend([if *keep { "!" } else { "" }, pattern.as_str(), "\n"]);
         }
         fs::write(root.join(".gitignore"), &files[0]).unwrap();
         fs::write(root.join(".git/info/exclude"), &files[1]).unwrap();
