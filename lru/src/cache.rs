@@ -113,9 +113,8 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
         let Shared { core, config } = &*self.shared;
         let mut out = Outbox::new();
         let entry = config.entry(key, value, ttl);
-        let hasher = |key: &K| config.hash(key);
         let now = || config.now();
-        let inserted = core.lock().insert(entry, hasher, now, &mut out);
+        let inserted = core.lock().insert(entry, now, &mut out);
         let old = inserted.settle(&mut out);
         config.report(out);
         old
@@ -156,7 +155,6 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
         let Shared { core, config } = &*self.shared;
         let mut out = Outbox::new();
         let entry = config.entry(key, value.clone(), None);
-        let hasher = |key: &K| config.hash(key);
         let now = || config.now();
         let mut locked = core.lock();
         if let Some(at) = locked.find_live(entry.hash, &entry.key, now) {
@@ -165,7 +163,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
             drop(locked);
             return Ok(first);
         }
-        let inserted = locked.insert(entry, hasher, now, &mut out);
+        let inserted = locked.insert(entry, now, &mut out);
         drop(locked);
         inserted.settle(&mut out);
         config.report(out);
@@ -191,9 +189,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
     pub fn resize(&self, capacity: usize) {
         let Shared { core, config } = &*self.shared;
         let mut out = Outbox::new();
-        let hasher = |key: &K| config.hash(key);
-        core.lock()
-            .resize(capacity, hasher, || config.now(), &mut out);
+        core.lock().resize(capacity, || config.now(), &mut out);
         config.report(out);
     }
 
@@ -202,9 +198,8 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
     pub fn resize_weight(&self, max_weight: u64) {
         let Shared { core, config } = &*self.shared;
         let mut out = Outbox::new();
-        let hasher = |key: &K| config.hash(key);
         core.lock()
-            .resize_weight(max_weight, hasher, || config.now(), &mut out);
+            .resize_weight(max_weight, || config.now(), &mut out);
         config.report(out);
     }
 }

@@ -159,12 +159,17 @@ pub(crate) struct Config<K, V, S> {
 }
 
 impl<K, V, S> Config<K, V, S> {
+    /// A number of which the upper bits are as good as the lower ones, even if those of the hasher are not.
     #[inline]
-    pub(crate) fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u64
+    pub(crate) fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u32
     where
         S: BuildHasher,
     {
-        self.hasher.hash_one(key)
+        (self
+            .hasher
+            .hash_one(key)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            >> 32) as u32
     }
 
     /// Nanoseconds since the cache was made; never the greatest `u64`, which means never.

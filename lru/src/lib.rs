@@ -41,8 +41,10 @@ mod config;
 mod core;
 mod evicted;
 mod hasher;
+mod index;
 mod lock;
 mod lru;
+mod ring;
 mod stats;
 
 pub use crate::cache::Cache;

@@ -106,9 +106,8 @@ impl<K: Hash + Eq, V, S: BuildHasher> Lru<K, V, S> {
     fn insert_for(&mut self, key: K, value: V, ttl: Option<Duration>) -> Option<V> {
         let mut out = Outbox::new();
         let entry = self.config.entry(key, value, ttl);
-        let hasher = |key: &K| self.config.hash(key);
         let now = || self.config.now();
-        let inserted = self.core.insert(entry, hasher, now, &mut out);
+        let inserted = self.core.insert(entry, now, &mut out);
         let old = inserted.settle(&mut out);
         self.config.report(out);
         old
@@ -142,9 +141,8 @@ impl<K: Hash + Eq, V, S: BuildHasher> Lru<K, V, S> {
         let value = make(&key)?;
         let mut out = Outbox::new();
         let entry = self.config.entry(key, value, None);
-        let hasher = |key: &K| self.config.hash(key);
         let now = || self.config.now();
-        let inserted = self.core.insert(entry, hasher, now, &mut out);
+        let inserted = self.core.insert(entry, now, &mut out);
         self.config.report(out);
         Ok(match inserted {
             Inserted::Rejected { value, .. } => Held::Passed(value),
@@ -171,9 +169,8 @@ impl<K: Hash + Eq, V, S: BuildHasher> Lru<K, V, S> {
     /// proportion to their number.
     pub fn resize(&mut self, capacity: usize) {
         let mut out = Outbox::new();
-        let hasher = |key: &K| self.config.hash(key);
         let now = || self.config.now();
-        self.core.resize(capacity, hasher, now, &mut out);
+        self.core.resize(capacity, now, &mut out);
         self.config.report(out);
     }
 
@@ -181,9 +178,8 @@ impl<K: Hash + Eq, V, S: BuildHasher> Lru<K, V, S> {
     /// number.
     pub fn resize_weight(&mut self, max_weight: u64) {
         let mut out = Outbox::new();
-        let hasher = |key: &K| self.config.hash(key);
         let now = || self.config.now();
-        self.core.resize_weight(max_weight, hasher, now, &mut out);
+        self.core.resize_weight(max_weight, now, &mut out);
         self.config.report(out);
     }
 }
