@@ -6,6 +6,7 @@
 //! * [`reclog`]: records in a file, read without copying, appended without losing any.
 //! * [`proto`]: the messages in the records.
 //! * [`parse`]: commits, meta commits of Gerrit, mentions of issues.
+//! * [`corpus`]: what a log says; so far commits and their ancestry.
 //! * `testing`: histories made from a seed (feature `testing`).
 //! * [`store`]: rows, indices and text that versions of a corpus share.
 
@@ -13,6 +14,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+pub mod corpus;
 pub mod parse;
 pub mod proto;
 pub mod reclog;

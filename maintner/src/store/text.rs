@@ -86,6 +86,16 @@ impl Chunks {
         })
     }
 
+    /// The span of `part`, which is a slice of the bytes of `whole`. None if it is not.
+    #[inline]
+    pub fn span_of(&self, whole: Span, part: &[u8]) -> Option<Span> {
+        let bytes = self.bytes(whole);
+        // Where the slice lies in memory; nothing is read through these numbers.
+        let from = (part.as_ptr() as usize).wrapping_sub(bytes.as_ptr() as usize);
+        let is_inside = from <= bytes.len() && part.len() <= bytes.len() - from;
+        is_inside.then(|| whole.slice(from, from + part.len()))
+    }
+
     /// The number of chunks.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -123,6 +133,14 @@ mod tests {
         );
         assert_eq!(chunks.text(second.slice(9, 3)), "");
         assert_eq!(version.bytes(second), b"", "of a later version");
+        let word = &chunks.bytes(second)[8..];
+        assert_eq!(chunks.span_of(second, word), Some(second.slice(8, 14)));
+        assert_eq!(chunks.span_of(first, word), None);
+        assert_eq!(
+            chunks.span_of(second, b"St\xc3\xbcck"),
+            None,
+            "equal, but elsewhere"
+        );
         assert_eq!(chunks.bytes(Span::EMPTY), b"");
     }
 }

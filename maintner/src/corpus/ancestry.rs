@@ -1,0 +1,194 @@
+//! Who descends from whom.
+//!
+//! Every commit whose ancestors are all known has a *generation*, one more than the highest of its
+//! parents, and a place on the line of its first parents, with a shortcut to a commit far behind
+//! it on that line. Shortcuts double and halve as the digits of a skew-binary number do (Myers, "An
+//! applicative random-access stack", 1983), so that any place on the line is a logarithmic number
+//! of steps away.
+
+use std::collections::HashSet;
+
+/// Where a commit stands among the others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Lineage {
+    /// From 1; 0 as long as an ancestor is missing.
+    generation: u32,
+    /// Commits before it on the line of first parents.
+    depth: u32,
+    /// A commit further back on that line, itself at its beginning.
+    shortcut: u32,
+}
+
+impl Lineage {
+    pub(super) fn is_settled(self) -> bool {
+        self.generation > 0
+    }
+
+    /// That of commit `id` with these parents, all of them settled.
+    pub(super) fn of(links: &impl Links, id: u32, parents: &[u32]) -> Self {
+        let generation = parents
+            .iter()
+            .map(|&parent| links.lineage(parent).generation)
+            .max();
+        let generation = generation.unwrap_or(0).saturating_add(1);
+        let Some(&parent) = parents.first() else {
+            return Self {
+                generation,
+                depth: 0,
+                shortcut: id,
+            };
+        };
+        let first = links.lineage(parent);
+        let second = links.lineage(first.shortcut);
+        let third = links.lineage(second.shortcut);
+        // Two shortcuts of equal length make one of twice that length.
+        let equal = first.depth.abs_diff(second.depth) == second.depth.abs_diff(third.depth);
+        Self {
+            generation,
+            depth: first.depth.saturating_add(1),
+            shortcut: if equal { second.shortcut } else { parent },
+        }
+    }
+}
+
+/// What has to be known of commits.
+pub(super) trait Links {
+    fn parents_of(&self, id: u32) -> impl DoubleEndedIterator<Item = u32>;
+    fn lineage(&self, id: u32) -> Lineage;
+}
+
+pub(super) fn has_ancestor(links: &impl Links, commit: u32, ancestor: u32) -> bool {
+    if commit == ancestor {
+        return false;
+    }
+    let (from, to) = (links.lineage(commit), links.lineage(ancestor));
+    if from.is_settled() {
+        // An ancestor of a settled commit is settled, and of a lower generation.
+        if !to.is_settled() || to.generation >= from.generation {
+            return false;
+        }
+        if on_first_parents(links, commit, ancestor) {
+            return true;
+        }
+    }
+    search(links, commit, ancestor)
+}
+
+/// Whether `ancestor` is on the line of first parents of `commit`, which is settled.
+fn on_first_parents(links: &impl Links, mut commit: u32, ancestor: u32) -> bool {
+    let depth = links.lineage(ancestor).depth;
+    loop {
+        let here = links.lineage(commit);
+        if here.depth <= depth {
+            return commit == ancestor;
+        }
+        let far = links.lineage(here.shortcut);
+        commit = if far.depth >= depth {
+            here.shortcut
+        } else {
+            match links.parents_of(commit).next() {
+                Some(parent) => parent,
+                None => return false,
+            }
+        };
+    }
+}
+
+/// Looks at all ancestors that may descend from `ancestor`.
+fn search(links: &impl Links, commit: u32, ancestor: u32) -> bool {
+    let lowest = links.lineage(ancestor).generation;
+    let mut seen = HashSet::new();
+    let mut open = vec![commit];
+    while let Some(id) = open.pop() {
+        for parent in links.parents_of(id) {
+            if parent == ancestor {
+                return true;
+            }
+            let lineage = links.lineage(parent);
+            let may_descend = !lineage.is_settled() || lowest > 0 && lineage.generation > lowest;
+            if may_descend && seen.insert(parent) {
+                open.push(parent);
+            }
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Graph(Vec<(Vec<u32>, Lineage)>);
+
+    impl Graph {
+        fn add(&mut self, parents: Vec<u32>) {
+            let id = self.0.len() as u32;
+            let lineage = Lineage::of(self, id, &parents);
+            self.0.push((parents, lineage));
+        }
+    }
+
+    impl Links for Graph {
+        fn parents_of(&self, id: u32) -> impl DoubleEndedIterator<Item = u32> {
+            self.0[id as usize].0.iter().copied()
+        }
+
+        fn lineage(&self, id: u32) -> Lineage {
+            self.0[id as usize].1
+        }
+    }
+
+    #[test]
+    fn a_long_line_is_crossed_in_few_steps() {
+        let mut graph = Graph::default();
+        graph.add(vec![]);
+        for id in 1..100_000 {
+            graph.add(vec![id - 1]);
+        }
+        let mut most = 0;
+        for target in (0..99_999).step_by(37) {
+            let (mut at, mut steps) = (99_999, 0);
+            while at != target {
+                let lineage = graph.lineage(at);
+                let far = graph.lineage(lineage.shortcut).depth;
+                at = if far >= target {
+                    lineage.shortcut
+                } else {
+                    at - 1
+                };
+                steps += 1;
+            }
+            most = most.max(steps);
+        }
+        assert!(most <= 3 * 17, "{most} steps");
+        assert!(has_ancestor(&graph, 99_999, 0));
+        assert!(!has_ancestor(&graph, 0, 99_999));
+        assert!(!has_ancestor(&graph, 5, 5));
+    }
+
+    proptest! {
+        #[test]
+        fn as_a_plain_search_has_it(edges in prop::collection::vec(prop::collection::vec(any::<prop::sample::Index>(), 0..3), 1..40)) {
+            let mut graph = Graph::default();
+            for parents in edges {
+                let len = graph.0.len();
+                let parents = if len == 0 { vec![] } else { parents.iter().map(|at| at.index(len) as u32).collect() };
+                graph.add(parents);
+            }
+            let len = graph.0.len() as u32;
+            for commit in 0..len {
+                let mut ancestors = HashSet::new();
+                let mut open = vec![commit];
+                while let Some(id) = open.pop() {
+                    open.extend(graph.parents_of(id).filter(|&parent| ancestors.insert(parent)));
+                }
+                for other in 0..len {
+                    prop_assert_eq!(has_ancestor(&graph, commit, other), ancestors.contains(&other));
+                }
+            }
+        }
+    }
+}
