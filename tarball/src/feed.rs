@@ -1,10 +1,13 @@
 //! The stream below the archive: plain or gzip, counted, and watched by the clock.
 
+use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, Read};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
+use pargzip::{ReadError, Reader, ReaderBuilder};
 
 use crate::{GzipFault, Limit, Limits, TarFault, UnpackErrorKind};
 
@@ -77,24 +80,10 @@ impl fmt::Display for Overdue {
 
 impl std::error::Error for Overdue {}
 
-/// Counts what is taken and remembers whether the reader itself failed, which the decompressor
-/// would otherwise blur with its own errors.
+/// The caller's reader, watched.
 struct Source<R> {
     reader: R,
     clock: Clock,
-    taken: u64,
-    failed: bool,
-}
-
-impl<R: Read> Source<R> {
-    fn new(reader: R, clock: Clock) -> Self {
-        Self {
-            reader,
-            clock,
-            taken: 0,
-            failed: false,
-        }
-    }
 }
 
 impl<R: Read> Read for Source<R> {
@@ -108,15 +97,10 @@ impl<R: Read> Read for Source<R> {
                 Err(error) => break Err(error),
             }
         };
-        let result = match self.clock.waited(begun) {
+        match self.clock.waited(begun) {
             Some(overdue) => Err(io::Error::new(io::ErrorKind::TimedOut, overdue)),
             None => result,
-        };
-        match &result {
-            Ok(n) => self.taken += *n as u64,
-            Err(_) => self.failed = true,
         }
-        result
     }
 }
 
@@ -132,7 +116,7 @@ pub(crate) struct Plain<R>(Source<R>);
 
 impl<R: Read> Plain<R> {
     pub(crate) fn new(reader: R, clock: Clock) -> Self {
-        Self(Source::new(reader, clock))
+        Self(Source { reader, clock })
     }
 }
 
@@ -146,65 +130,85 @@ impl<R: Read> Feed for Plain<R> {
     }
 }
 
-pub(crate) struct Gzip<R>(MultiGzDecoder<BufReader<Source<R>>>);
+/// Members whose ends show, as those of our own archives do, are decoded whole, which is faster; others
+/// as they come.
+pub(crate) struct Gzip<R> {
+    reader: Reader<Counted<R>>,
+    seen: Rc<Seen>,
+}
+
+/// Compressed bytes on their way into the decoder.
+struct Counted<R> {
+    source: Source<R>,
+    seen: Rc<Seen>,
+}
+
+struct Seen {
+    taken: Cell<u64>,
+    /// What came first, until something was decoded.
+    head: RefCell<Option<Vec<u8>>>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.source.read(buf)?;
+        self.seen.taken.set(self.seen.taken.get() + n as u64);
+        if let Some(head) = &mut *self.seen.head.borrow_mut() {
+            head.extend_from_slice(&buf[..n.min(HEAD - head.len())]);
+        }
+        Ok(n)
+    }
+}
 
 impl<R: Read> Gzip<R> {
-    /// Reads the first member's header.
+    /// Reads the first member's header, and as far as there is something to hand out.
     pub(crate) fn new(reader: R, clock: Clock) -> Result<Self, UnpackErrorKind> {
-        let source = Source::new(reader, clock);
-        let mut gzip = Self(MultiGzDecoder::new(BufReader::with_capacity(
-            COMPRESSED, source,
-        )));
-        if gzip.0.header().is_some() {
-            return Ok(gzip);
+        let seen = Rc::new(Seen {
+            taken: Cell::new(0),
+            head: RefCell::new(Some(Vec::new())),
+        });
+        let counted = Counted {
+            source: Source { reader, clock },
+            seen: Rc::clone(&seen),
+        };
+        let mut reader = ReaderBuilder::new().build_local(counted);
+        let begun = reader.fill_buf().map(drop);
+        let head = seen.head.take().unwrap_or_default();
+        match begun {
+            Ok(()) => Ok(Self { reader, seen }),
+            Err(error) => Err(match undecoded(error) {
+                UnpackErrorKind::Tar {
+                    source: TarFault::Gzip(source),
+                } if GzDecoder::new(&head[..]).header().is_none() => {
+                    UnpackErrorKind::NotGzip { source }
+                }
+                kind => kind,
+            }),
         }
-        // The decoder keeps the error of its first look for the first read.
-        Err(match gzip.fill(&mut vec![0]) {
-            Err(UnpackErrorKind::Tar {
-                source: TarFault::Gzip(_),
-            }) if gzip.source().taken == 0 => UnpackErrorKind::NotGzip {
-                source: GzipFault::Empty,
-            },
-            Err(UnpackErrorKind::Tar {
-                source: TarFault::Gzip(source),
-            }) => UnpackErrorKind::NotGzip { source },
-            Err(kind) => kind,
-            Ok(_) => UnpackErrorKind::NotGzip {
-                source: GzipFault::Header,
-            },
-        })
-    }
-
-    fn source(&self) -> &Source<R> {
-        self.0.get_ref().get_ref()
     }
 }
 
 impl<R: Read> Feed for Gzip<R> {
     fn fill(&mut self, buf: &mut Vec<u8>) -> Result<usize, UnpackErrorKind> {
-        self.0.read(buf).map_err(|error| {
-            if self.source().failed {
-                return unread(error);
-            }
-            // The decoder's kinds do not tell these apart; a test pins the texts.
-            let text = error.to_string();
-            TarFault::Gzip(if error.kind() == io::ErrorKind::UnexpectedEof {
-                GzipFault::Truncated
-            } else if text.contains("matching checksum") {
-                GzipFault::Checksum
-            } else if text.contains("gzip header") {
-                GzipFault::Header
-            } else {
-                GzipFault::Corrupt
-            })
-            .into()
-        })
+        self.reader.read(buf).map_err(undecoded)
     }
 
     fn compressed(&self) -> Option<u64> {
-        Some(self.source().taken)
+        Some(self.seen.taken.get())
     }
 }
 
-/// Read-ahead on the compressed side.
-const COMPRESSED: usize = 64 << 10;
+fn undecoded(error: io::Error) -> UnpackErrorKind {
+    let fault = match ReadError::of(&error) {
+        None => return unread(error),
+        Some(ReadError::Empty) => GzipFault::Empty,
+        Some(ReadError::Truncated { .. }) => GzipFault::Truncated,
+        Some(ReadError::BadHeader { .. } | ReadError::TrailingGarbage { .. }) => GzipFault::Header,
+        Some(ReadError::BadCrc { .. } | ReadError::BadSize { .. }) => GzipFault::Checksum,
+        Some(_) => GzipFault::Corrupt,
+    };
+    TarFault::Gzip(fault).into()
+}
+
+/// More than any header that is read.
+const HEAD: usize = 256 << 10;

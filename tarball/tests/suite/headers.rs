@@ -2,7 +2,7 @@
 
 use tarball::{HeaderFault, TarFault, UnpackErrorKind, UnpackOptions};
 
-use crate::support::{Block, Fault, Leaves, Sandbox, Tar, case, put, run};
+use crate::support::{Block, Fault, Leaves, Sandbox, Tar, case, put, run, sum};
 
 const HEADER: &str = "tar error: archive/tar: invalid tar header";
 const EOF: &str = "tar error: unexpected EOF";
@@ -281,7 +281,9 @@ fn cut_at_every_byte() {
         .file("b", &"second".repeat(100))
         .end();
     let content = whole.len() - 1024;
-    for cut in 1..content + 512 {
+    // Inside a block one place is like the other, so there every seventh byte will do.
+    let telling = |cut: &usize| cut % 7 == 0 || !(20..492).contains(&(cut % 512));
+    for cut in (1..content + 512).filter(telling) {
         let sandbox = Sandbox::new();
         let error = sandbox
             .unpack(&whole[..cut], &UnpackOptions::default())
@@ -308,7 +310,7 @@ fn cut_at_every_byte() {
 }
 
 #[test]
-fn every_flipped_bit_is_harmless() {
+fn a_flipped_bit_anywhere_is_harmless() {
     let whole = Tar::new()
         .dir("d/")
         .file("d/a", "1")
@@ -322,14 +324,18 @@ fn every_flipped_bit_is_harmless() {
     };
     let sandbox = Sandbox::new();
     for at in 0..whole.len() {
-        for bit in [0, 3, 7] {
-            let mut archive = whole.clone();
-            archive[at] ^= 1 << bit;
-            let in_header = !(1024..1536).contains(&at) && at < whole.len() - 1024;
-            let _ = tarball::unpack(&archive[..], &sandbox.dir(), &options).map_err(|e| {
-                assert!(e.is_input_fault() || in_header, "{}", e.message());
-            });
+        let mut archive = whole.clone();
+        archive[at] ^= 1 << (at % 8);
+        let (start, end) = (at / 512 * 512, whole.len() - 1024);
+        let is_header = start < end && whole[start + 257..].starts_with(b"ustar");
+        // With a checksum that is right again: the flip would come to nothing otherwise.
+        let in_sum = (148..156).contains(&(at % 512));
+        if is_header && !in_sum {
+            sum((&mut archive[start..start + 512]).try_into().unwrap());
         }
+        let _ = tarball::unpack(&archive[..], &sandbox.dir(), &options).map_err(|e| {
+            assert!(e.is_input_fault() || is_header, "{}", e.message());
+        });
     }
     sandbox.assert_untouched();
     sandbox.assert_clean(&[]);

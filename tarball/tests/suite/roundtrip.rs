@@ -112,43 +112,6 @@ proptest! {
         prop_assert_eq!(format!("{:?}", read(target.path())), format!("{:?}", read(source.path())));
     }
 
-    /// A tree packed by us or by GNU tar, in any of its formats, is the same for us, for GNU tar, for Python
-    /// and for the crate `tar`.
-    #[test]
-    fn other_readers_see_the_same(tree in btree_map(name(), node(), 1..6), format in 0usize..4) {
-        let source = scratch();
-        build(source.path(), &tree);
-        let mut archive = Vec::new();
-        let dir = Dir::open_ambient_dir(source.path(), ambient_authority()).unwrap();
-        match ["", "gnu", "pax", "oldgnu"][format] {
-            "" => drop(pack(&dir, "", &mut archive, &PackOptions::default()).unwrap()),
-            format => {
-                let output = std::process::Command::new("tar")
-                    .args([&format!("--format={format}"), "-cf", "-", "."])
-                    .current_dir(source.path())
-                    .output();
-                match output {
-                    Ok(output) => archive = output.stdout,
-                    Err(error) => {
-                        eprintln!("SKIPPED: no tar: {error}");
-                        return Ok(());
-                    }
-                }
-            }
-        }
-        let target = scratch();
-        let into = Dir::open_ambient_dir(target.path(), ambient_authority()).unwrap();
-        let options = UnpackOptions { links: Links::Inside, ..UnpackOptions::default() };
-        unpack(&archive[..], &into, &options).map_err(|e| TestCaseError::fail(e.message()))?;
-        let ours = peers::on_disk(target.path());
-        prop_assert_eq!(&ours, &peers::on_disk(source.path()));
-        let theirs = peers::tar_crate(&archive);
-        prop_assert_eq!(Some(&ours), theirs.as_ref());
-        if let Some(python) = peers::python([&archive[..]].into_iter()) {
-            prop_assert_eq!(Some(&ours), python[0].as_ref());
-        }
-    }
-
     #[test]
     fn no_bytes_make_it_panic(bytes in vec(any::<u8>(), 0..2000), block in 0usize..4) {
         let target = scratch();
@@ -159,5 +122,61 @@ proptest! {
         let flag = b"x0Lg"[block];
         let archive = crate::support::Tar::new().entry(b"a", flag, &bytes, |_| {}).file("b", "x").end();
         let _ = unpack(&archive[..], &dir, &UnpackOptions::default());
+    }
+}
+
+const FORMATS: [&str; 4] = ["", "gnu", "pax", "oldgnu"];
+
+proptest! {
+    // Ten trees at a time, for which Python is started once.
+    #![proptest_config(ProptestConfig { cases: 4, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// A tree packed by us or by GNU tar, in any of its formats, is the same for us, for GNU tar, for Python
+    /// and for the crate `tar`.
+    #[test]
+    fn other_readers_see_the_same(trees in vec((btree_map(name(), node(), 1..6), 0..FORMATS.len()), 10)) {
+        let mut seen = Vec::new();
+        for (tree, format) in trees {
+            let source = scratch();
+            build(source.path(), &tree);
+            let Some(archive) = packed(source.path(), FORMATS[format]) else {
+                continue;
+            };
+            let target = scratch();
+            let into = Dir::open_ambient_dir(target.path(), ambient_authority()).unwrap();
+            let options = UnpackOptions { links: Links::Inside, ..UnpackOptions::default() };
+            unpack(&archive[..], &into, &options).map_err(|e| TestCaseError::fail(e.message()))?;
+            let ours = peers::on_disk(target.path());
+            prop_assert_eq!(&ours, &peers::on_disk(source.path()));
+            let theirs = peers::tar_crate(&archive);
+            prop_assert_eq!(Some(&ours), theirs.as_ref());
+            seen.push((archive, ours));
+        }
+        if let Some(python) = peers::python(seen.iter().map(|(archive, _)| &archive[..])) {
+            for ((_, ours), theirs) in seen.iter().zip(&python) {
+                prop_assert_eq!(Some(ours), theirs.as_ref());
+            }
+        }
+    }
+}
+
+/// The directory as an archive of ours, or of GNU tar's in one of its formats.
+fn packed(source: &std::path::Path, format: &str) -> Option<Vec<u8>> {
+    if format.is_empty() {
+        let mut archive = Vec::new();
+        let dir = Dir::open_ambient_dir(source, ambient_authority()).unwrap();
+        pack(&dir, "", &mut archive, &PackOptions::default()).unwrap();
+        return Some(archive);
+    }
+    let output = std::process::Command::new("tar")
+        .args([&format!("--format={format}"), "-cf", "-", "."])
+        .current_dir(source)
+        .output();
+    match output {
+        Ok(output) => Some(output.stdout),
+        Err(error) => {
+            eprintln!("SKIPPED: no tar: {error}");
+            None
+        }
     }
 }
