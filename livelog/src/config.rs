@@ -42,8 +42,8 @@ pub enum Limit {
     /// Everything.
     #[default]
     Unlimited,
-    /// The beginning only. The log never becomes longer than `max` bytes; when appends exceed that, the first
-    /// `max - marker.len()` of their bytes are kept and `marker` follows as the last bytes of the log.
+    /// The beginning only. The log never becomes longer than `max` bytes: the first `max - marker.len()` bytes appended are
+    /// kept, and when there are more, `marker` follows as the last bytes of the log.
     ///
     /// With an empty `marker` the log is cut in silence at `max` bytes, as the Go build system did before 2021. A marker
     /// longer than `max` is itself cut. The cut is made at a byte, wherever it falls in a UTF-8 sequence.
@@ -85,7 +85,9 @@ pub enum Backing {
     /// than 1 MiB), it is written to an anonymous temporary file as well, in the background, and memory holds the newest
     /// `memory` bytes. Readers that lie further behind read the file, of which they share up to 1 MiB that was read last.
     ///
-    /// If the file cannot be made or written, the next append fails; what the log has until then stays readable.
+    /// If the file cannot be made or written, the next append fails and ends the log; what it has until then stays readable
+    /// (with [`Limit::HeadAndTail`], less the oldest part of the tail, which may have been overwritten). A log that is
+    /// finished before it has to know is whole.
     ///
     /// The file has no name that anybody could open (where the system allows; elsewhere it is deleted when closed), and
     /// its room is given back when the log is dropped or the process ends, in whichever way. With [`Limit::HeadAndTail`] it

@@ -16,9 +16,9 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// Who wakes the readers of a log when they are too many for the writer to do it within an append.
 ///
 /// A thread, because it must get its turn whatever the readers' executors do: a task in one of them, or a place in a pool
-/// of threads that may all wait for this very log, might not. It comes with the first crowd and goes with the last one, or with
-/// the writer. While it wakes one crowd, and for a moment
-/// after, later appends only leave word: many appends cost one round.
+/// of threads that may all wait for this very log, might not. It comes with the first crowd and goes with the last one, or
+/// with the writer. While it wakes one crowd, and for a moment after, later appends only leave word: many appends cost one
+/// round.
 #[derive(Debug, Default)]
 pub(crate) struct Crowd {
     thread: Thread,

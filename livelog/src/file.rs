@@ -1,9 +1,8 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use tokio::runtime::Handle;
@@ -11,6 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::ring::Ring;
 use crate::shared::Shared;
+use crate::sync::{self, AtomicU64, Mutex, MutexGuard};
 
 /// The largest piece that is read from the file at once. A reader that stalls holds one. Pieces end at multiples of this,
 /// so that readers that are near each other soon ask for the same ones.
@@ -153,7 +153,7 @@ impl FileStore {
             match Handle::try_current() {
                 Ok(runtime) => drop(runtime.spawn_blocking(move || worker.run())),
                 // If no thread can be had, the worker is dropped, which fails the requests.
-                Err(_) => drop(thread::Builder::new().spawn(move || worker.run())),
+                Err(_) => drop(sync::spawn("livelog-read", move || worker.run())),
             }
         }
         receiver

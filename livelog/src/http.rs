@@ -24,14 +24,15 @@
 mod events;
 mod range;
 mod stall;
+mod tag;
 mod text;
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use ::http::header::{
-    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+    HeaderValue, X_CONTENT_TYPE_OPTIONS,
 };
 use ::http::{HeaderMap, Method, Request, Response, StatusCode};
 use bytes::Bytes;
@@ -40,6 +41,7 @@ use http_body::{Body, Frame, SizeHint};
 pub use self::events::{EventsBody, EventsConfig, events};
 use self::range::Wanted;
 pub use self::stall::DropStalled;
+use self::tag::Condition;
 use crate::error::{Outcome, ReadError};
 use crate::log::Log;
 use crate::reader::Reader;
@@ -52,7 +54,15 @@ use crate::reader::Reader;
 ///
 /// With one byte range (RFC 9110, section 14): status 206 with those of its bytes that are there now; it does not wait for
 /// more. The total length is `*` while the log grows. Status 416 if none is there, with the present length. A range that
-/// touches a gap, several ranges, ranges with `If-Range` and malformed ones are ignored, as the RFC allows.
+/// touches a gap, several ranges and malformed ones are ignored, as the RFC allows. Behind a gap, positions are still those of
+/// the log.
+///
+/// The log has one strong `ETag` for all its life: an answer without a range is the whole log whenever it was asked for, so
+/// a log that grows stays the same thing, and a client that was cut off goes on with `Range` and `If-Range`, or learns
+/// that there is another log now. It is made up for each log, and not found out from the bytes. `If-Match` and
+/// `If-None-Match` are heeded as well; status 304 only for a finished log, because nobody can have the whole of another.
+/// A log that may have a gap in the middle ([`Limit::HeadAndTail`](crate::Limit::HeadAndTail)) has no `ETag`, so that its
+/// parts and its marker are not put together wrongly.
 ///
 /// Other methods get status 405.
 pub fn respond<B>(log: &Log, request: &Request<B>) -> Response<LogBody> {
@@ -62,7 +72,10 @@ pub fn respond<B>(log: &Log, request: &Request<B>) -> Response<LogBody> {
     // In this order: a log that ends in between is answered as one that grows.
     let outcome = log.outcome();
     let len = log.len();
+    let tag = log.shared.tag();
+    let condition = tag::condition(request.headers(), tag.as_deref());
     let wanted = match range::wanted(request.headers(), len) {
+        _ if condition == Condition::HoldsForAll => Wanted::All,
         Wanted::Part(part)
             if (log.gap()).is_some_and(|gap| gap.start < part.end && part.start < gap.end) =>
         {
@@ -75,6 +88,12 @@ pub fn respond<B>(log: &Log, request: &Request<B>) -> Response<LogBody> {
         None => "*".to_owned(),
     };
     let (status, body, content_range) = match wanted {
+        _ if condition == Condition::Fails => {
+            (StatusCode::PRECONDITION_FAILED, LogBody::empty(), None)
+        }
+        _ if condition == Condition::NotModified && outcome == Some(Outcome::Finished) => {
+            (StatusCode::NOT_MODIFIED, LogBody::empty(), None)
+        }
         Wanted::All => {
             let body = match outcome {
                 Some(Outcome::Finished) if log.gap().is_none() => LogBody::exactly(log, 0, len),
@@ -102,10 +121,16 @@ pub fn respond<B>(log: &Log, request: &Request<B>) -> Response<LogBody> {
     if let Some(value) = content_range.and_then(|value| HeaderValue::try_from(value).ok()) {
         headers.insert(CONTENT_RANGE, value);
     }
-    if status != StatusCode::RANGE_NOT_SATISFIABLE {
+    if let Some(tag) = tag.and_then(|tag| HeaderValue::try_from(tag).ok()) {
+        headers.insert(ETAG, tag);
+    }
+    if status.is_success() {
         describe(headers, "text/plain; charset=utf-8");
     }
-    if let Some(exact) = body.size_hint().exact() {
+    // A length with status 304 would be that of the log.
+    if status != StatusCode::NOT_MODIFIED
+        && let Some(exact) = body.size_hint().exact()
+    {
         headers.insert(CONTENT_LENGTH, exact.into());
     }
     let body = match *request.method() {

@@ -79,6 +79,12 @@ impl Kept {
         self.lost_end
     }
 
+    /// Whether there is, or may come, a gap.
+    #[cfg(feature = "http")]
+    pub(crate) fn may_lose(&self) -> bool {
+        self.ring.is_some()
+    }
+
     pub(crate) fn gap(&self) -> Option<Range<u64>> {
         let gap = self.ring?.head..self.lost_end.min(self.len());
         (!gap.is_empty()).then_some(gap)

@@ -35,7 +35,7 @@
 //! * An append wakes the readers that wait, once each, and leaves more than 64 of them to a thread of the log, which does it
 //!   at most once a millisecond; readers that lag cost the writer nothing.
 //! * A log of any length costs bounded memory: what has no room there is in an anonymous file ([`Backing::Spill`], the
-//!   default) or in yours. With [`Backing::File`] bytes are in the file before any reader sees them, memory holds only the
+//!   default, which keeps the newest [`DEFAULT_SPILL_MEMORY`] bytes there) or in yours. With [`Backing::File`] bytes are in the file before any reader sees them, memory holds only the
 //!   newest part, and readers that lie further behind read the file, away from the async threads.
 //! * [`Limit`] bounds what is kept, for instance by the rule of the Go build system's live log, or to head and newest tail:
 //!   then a reader gets one marker for the gap between them, with the number of bytes that it stands for.
@@ -56,8 +56,9 @@
 //!
 //! # Runtime
 //!
-//! Waiting needs no particular runtime. File reads, and the writes of [`Backing::Spill`], use the blocking pool of the tokio runtime they are polled in, and a
-//! thread of their own when there is none. The heartbeats and deadlines of module `http` need tokio.
+//! Waiting needs no particular runtime. File reads, and the writes of [`Backing::Spill`], use the blocking pool of the tokio
+//! runtime that they are asked for in, and a thread of their own when there is none. The heartbeats and deadlines of module
+//! `http` need tokio.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -26,6 +26,9 @@ pub(crate) struct Shared {
     pub(crate) gap_marker: Bytes,
     /// Includes an append shortly before readers see it, never later.
     lines: Mutex<LineIndex>,
+    /// Tells this log from others, when somebody asks.
+    #[cfg(feature = "http")]
+    identity: OnceLock<u64>,
 }
 
 /// The lock around it is held for a few pointer moves, or for copying one small append; never while waking, writing or
@@ -90,7 +93,22 @@ impl Shared {
             spill,
             gap_marker,
             lines: Mutex::default(),
+            #[cfg(feature = "http")]
+            identity: OnceLock::new(),
         }
+    }
+
+    /// A strong entity tag, unless the middle of the log may be lost.
+    #[cfg(feature = "http")]
+    pub(crate) fn tag(&self) -> Option<String> {
+        use std::hash::{BuildHasher, RandomState};
+
+        if self.lock().kept.may_lose() {
+            return None;
+        }
+        // Each `RandomState` has keys of its own, which begin at random in each process.
+        let identity = || RandomState::new().hash_one(std::time::SystemTime::now());
+        Some(format!("\"{:016x}\"", self.identity.get_or_init(identity)))
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,7 +1,7 @@
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock, PoisonError};
 
 use tokio::runtime::Handle;
 
@@ -9,13 +9,7 @@ use crate::file::FileStore;
 use crate::kept::Found;
 use crate::ring::Ring;
 use crate::shared::Shared;
-use crate::sync;
-
-/// Memory from which on the file is written in the background. With less, waiting for it would be the rule.
-const BACKGROUND_FROM: usize = 1 << 20;
-
-/// The background leaves the rest for later when it is less than this: few writes for many small appends.
-const NOT_WORTH_IT: u64 = 64 << 10;
+use crate::sync::{self, AtomicBool, AtomicU64, BACKGROUND_FROM, Mutex, MutexGuard, NOT_WORTH_IT};
 
 /// Moves a log that becomes too long for its memory to an anonymous file.
 ///
@@ -32,7 +26,10 @@ pub(crate) struct Spill {
     written: AtomicU64,
     /// Who holds it writes the next bytes.
     turn: Mutex<()>,
+    /// Whether there is a job. One that is about to leave may still be counted, so that an append starts none: the next
+    /// append does, or writes itself.
     in_background: AtomicBool,
+    /// Why the job gave up: what the next append is told.
     failed: OnceLock<Arc<io::Error>>,
 }
 

@@ -128,6 +128,51 @@ async fn a_log_that_grows() {
     );
 }
 
+/// One tag for as long as the log lives; none if parts of it may go.
+#[tokio::test]
+async fn conditions() {
+    let (mut writer, log) = livelog::log(Config::default());
+    writer.append_slice(b"0123456789").unwrap();
+    let response = respond(&log, &get(None));
+    let tag = header(response.headers(), "etag").unwrap().to_owned();
+    assert!(tag.starts_with('"') && tag.ends_with('"') && tag.len() > 10);
+    let ask = |lines: &[(&'static str, &str)]| {
+        let request = Request::get("/").header("range", "bytes=4-5");
+        let add = |request: http::request::Builder, (name, value): &(&'static str, &str)| {
+            request.header(*name, *value)
+        };
+        let request = lines.iter().fold(request, add);
+        let response = respond(&log, &request.body(()).unwrap());
+        assert_eq!(header(response.headers(), "etag"), Some(&*tag));
+        response.status()
+    };
+    for _ in 0..2 {
+        assert_eq!(ask(&[("if-range", &tag)]), StatusCode::PARTIAL_CONTENT);
+        assert_eq!(ask(&[("if-range", "\"other\"")]), StatusCode::OK);
+        assert_eq!(ask(&[("if-range", &format!("W/{tag}"))]), StatusCode::OK);
+        assert_eq!(ask(&[("if-match", &tag)]), StatusCode::PARTIAL_CONTENT);
+        let others = ask(&[("if-match", "\"other\"")]);
+        assert_eq!(others, StatusCode::PRECONDITION_FAILED);
+        // Nobody can have all of a log that grows.
+        let changed = ask(&[("if-none-match", &tag)]);
+        assert_eq!(changed, StatusCode::PARTIAL_CONTENT);
+        writer.append_slice(b"more").unwrap();
+    }
+    writer.finish();
+    assert_eq!(ask(&[("if-none-match", &tag)]), StatusCode::NOT_MODIFIED);
+    assert_eq!(ask(&[("if-range", &tag)]), StatusCode::PARTIAL_CONTENT);
+    let request = Request::get("/").header("if-none-match", &*tag);
+    let response = respond(&log, &request.body(()).unwrap());
+    assert_eq!(header(response.headers(), "content-length"), None);
+    assert_eq!(body(response).await.unwrap(), "");
+
+    let other = respond(&finished(b"0123456789more"), &get(None));
+    assert_ne!(header(other.headers(), "etag"), Some(&*tag));
+    let (_writer, log) = gapped();
+    let response = respond(&log, &get(None));
+    assert_eq!(header(response.headers(), "etag"), None);
+}
+
 #[tokio::test]
 async fn a_log_with_a_gap() {
     let (mut writer, log) = gapped();

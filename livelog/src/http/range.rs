@@ -1,7 +1,7 @@
 use std::ops::Range;
 
 use ::http::HeaderMap;
-use ::http::header::{IF_RANGE, RANGE};
+use ::http::header::RANGE;
 
 /// What a request asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,10 +14,6 @@ pub(super) enum Wanted {
 }
 
 pub(super) fn wanted(headers: &HeaderMap, len: u64) -> Wanted {
-    // There is no validator that `If-Range` could be equal to.
-    if headers.contains_key(IF_RANGE) {
-        return Wanted::All;
-    }
     let mut values = headers.get_all(RANGE).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return Wanted::All;
@@ -117,9 +113,5 @@ mod tests {
         }
         assert_eq!(ask(&[], 10), Wanted::All);
         assert_eq!(ask(&["bytes=1-2", "bytes=4-5"], 10), Wanted::All);
-        let mut headers = HeaderMap::new();
-        headers.insert(RANGE, HeaderValue::from_static("bytes=1-2"));
-        headers.insert(IF_RANGE, HeaderValue::from_static("\"x\""));
-        assert_eq!(wanted(&headers, 10), Wanted::All);
     }
 }
