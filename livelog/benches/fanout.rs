@@ -5,15 +5,20 @@ mod fanout;
 
 use std::time::Duration;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{
+    BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
+};
 use fanout::{Load, Times};
 
 fn fan_out(c: &mut Criterion) {
     let runtime = fanout::runtime();
     let mut group = c.benchmark_group("fanout");
+    // One job takes up to some hundred milliseconds: all of it in less than a minute.
     group
         .sample_size(10)
-        .measurement_time(Duration::from_secs(5));
+        .sampling_mode(SamplingMode::Flat)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1));
     for (readers, chunk, chunks) in [(1, 80, 20_000), (100, 256, 10_000), (1000, 4096, 1000)] {
         let load = Load {
             readers,

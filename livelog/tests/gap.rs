@@ -1,11 +1,9 @@
-//! Head and tail, compared with a plain vector of everything that was appended.
+//! Head and tail, and the gap between them.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too, may stop a test")]
 
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use livelog::{Backing, Bytes, Chunk, Config, Limit, Log, Reader};
-use proptest::prelude::*;
+use livelog::{Backing, Bytes, Chunk, Config, Limit, Log};
 use tokio::io::AsyncReadExt;
 use tokio::task::{JoinSet, yield_now};
 
@@ -96,93 +94,6 @@ async fn the_file_holds_the_head_and_a_ring() {
     let (mut writer, _log) = livelog::log(head_and_tail(4, 8, backing));
     writer.append_slice(b"0123456789abcdefgh").unwrap();
     assert_eq!(std::fs::read(file.path()).unwrap(), b"0123cdefghab");
-}
-
-#[derive(Debug, Clone)]
-enum Step {
-    Append(usize),
-    Join(u64),
-    Poll(usize),
-    Breathe,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        4 => prop_oneof![3 => 0_usize..300, 1 => 0_usize..40_000].prop_map(Step::Append),
-        1 => (0_u64..1100).prop_map(Step::Join),
-        5 => any::<usize>().prop_map(Step::Poll),
-        1 => Just(Step::Breathe),
-    ]
-}
-
-async fn play(head: u64, tail: u64, memory: Option<usize>, steps: Vec<Step>) {
-    let (mut writer, log) = livelog::log(head_and_tail(head, tail, backing(memory)));
-    let mut readers = Vec::<(Reader, u64)>::new();
-    let mut len = 0;
-    let gap = |len: u64| {
-        let gap = head..len.saturating_sub(tail);
-        (!gap.is_empty()).then_some(gap)
-    };
-    for step in steps {
-        match step {
-            Step::Append(n) => {
-                writer.append(Bytes::from(bytes(len, n))).unwrap();
-                len += n as u64;
-            }
-            Step::Join(permille) => {
-                let next = len * permille / 1000;
-                readers.push((log.reader_at(next), next));
-            }
-            Step::Poll(i) if !readers.is_empty() => {
-                let i = i % readers.len();
-                let (reader, next) = &mut readers[i];
-                if let Some(chunk) = reader.next().now_or_never() {
-                    let chunk = chunk.unwrap().unwrap();
-                    if chunk.missing > 0 {
-                        let gap = gap(len).unwrap();
-                        assert!(gap.contains(next));
-                        assert_eq!(chunk.end(), gap.end);
-                    }
-                    *next = check(&chunk, *next);
-                    assert_eq!(reader.offset(), *next);
-                }
-            }
-            Step::Breathe => tokio::time::sleep(Duration::from_micros(200)).await,
-            Step::Poll(_) => {}
-        }
-        assert_eq!((log.len(), log.gap()), (len, gap(len)));
-        let most = memory.map_or(head + tail, |memory| tail.min(memory as u64));
-        assert!(log.in_memory() as u64 <= most);
-    }
-    writer.finish();
-    readers.push((log.reader(), 0));
-    for (mut reader, mut next) in readers {
-        let mut gaps = 0;
-        while let Some(chunk) = reader.next().await.unwrap() {
-            gaps += u32::from(chunk.missing > 0);
-            next = check(&chunk, next);
-        }
-        assert!(gaps <= 1, "nothing is lost any more");
-        assert!(next >= len);
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    #[test]
-    fn head_and_tail_and_nothing_wrong_between(
-        head in prop_oneof![Just(0), 1_u64..100, 1000_u64..50_000],
-        tail in prop_oneof![Just(0), 1_u64..100, 1000_u64..50_000],
-        memory in prop_oneof![Just(None), Just(Some(0)), (1_usize..60_000).prop_map(Some)],
-        steps in prop::collection::vec(step(), 0..80),
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        runtime.block_on(async {
-            let played = tokio::time::timeout(Duration::from_secs(20), play(head, tail, memory, steps));
-            played.await.expect("a reader waits for ever");
-        });
-    }
 }
 
 /// Real threads: readers in the ring while it is overwritten get right bytes or a gap.

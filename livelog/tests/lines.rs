@@ -1,16 +1,9 @@
-//! Lines by number and by offset, compared with splitting the whole log.
+//! Lines by number and by offset.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too, may stop a test")]
 
 use std::time::{Duration, Instant};
 
-use livelog::{Backing, Bytes, Config, Limit, Log, ReadError};
-use proptest::prelude::*;
-
-/// Offsets behind line ends.
-fn ends(text: &[u8]) -> Vec<u64> {
-    let ends = text.iter().zip(1..).filter(|(byte, _)| **byte == b'\n');
-    ends.map(|(_, behind)| behind).collect()
-}
+use livelog::{Backing, Bytes, Config, Limit, Log};
 
 async fn text(log: &Log, from: u64, to: u64) -> Vec<u8> {
     let mut text = Vec::new();
@@ -60,86 +53,6 @@ async fn the_marker_of_a_cut_has_lines_too() {
     assert_eq!(text(&log, 0, 10).await, b"a\nbcd\ncut\n");
     assert_eq!(log.lines(), 3);
     assert_eq!(log.offset_of_line(2).await.unwrap(), Some(6));
-}
-
-fn pieces() -> impl Strategy<Value = Vec<Vec<u8>>> {
-    let line = prop_oneof![6 => 0_usize..60, 2 => 60_usize..300, 1 => 3000_usize..12_000];
-    let piece = prop::collection::vec((line, any::<bool>()), 0..8).prop_map(|lines| {
-        let mut piece = Vec::new();
-        for (len, ended) in lines {
-            piece.extend(std::iter::repeat_n(b'x', len));
-            piece.extend(ended.then_some(b'\n'));
-        }
-        piece
-    });
-    prop::collection::vec(piece, 0..30)
-}
-
-async fn play(config: Config, pieces: Vec<Vec<u8>>) {
-    let (mut writer, log) = livelog::log(config);
-    let mut all = Vec::new();
-    for piece in pieces {
-        writer.append_slice(&piece).unwrap();
-        all.extend_from_slice(&piece);
-        let ends = ends(&all);
-        let unfinished = all.last().is_some_and(|last| *last != b'\n');
-        assert_eq!(log.lines(), ends.len() as u64 + u64::from(unfinished));
-    }
-    let ends = ends(&all);
-    let len = all.len() as u64;
-    // What is known exactly although its bytes are lost: every entry of the index, and the last line.
-    let lost = |offset: u64| log.gap().is_some_and(|gap| gap.contains(&offset));
-    for (line, offset) in std::iter::once(0).chain(ends.iter().copied()).enumerate() {
-        match log.offset_of_line(line as u64).await {
-            Ok(found) => assert_eq!(found, Some(offset)),
-            // The end of the line before is what is looked for.
-            Err(ReadError::Lost { from, to }) => {
-                assert_eq!(Some(from..to), log.gap());
-                assert!(lost(offset - 1));
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
-    let beyond = log.offset_of_line(ends.len() as u64 + 1).await.unwrap();
-    assert_eq!(beyond, None);
-    for offset in (0..=len).step_by(1 + all.len() / 300) {
-        let line = ends.partition_point(|end| *end <= offset) as u64;
-        match log.line_of_offset(offset).await {
-            Ok(found) => assert_eq!(found, line),
-            Err(ReadError::Lost { .. }) => assert!(lost(offset)),
-            Err(error) => panic!("{error}"),
-        }
-    }
-    for n in [1, 2, 5, 1000] {
-        let first = log.lines().saturating_sub(n);
-        let found = log.tail_lines(n).await.unwrap();
-        match log.offset_of_line(first).await {
-            Ok(offset) => assert_eq!(Some(found), offset),
-            Err(_) => assert_eq!(found, log.gap().unwrap().end),
-        }
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    #[test]
-    fn as_splitting_does(
-        pieces in pieces(),
-        memory in prop_oneof![Just(0), 1_usize..30_000, Just(1 << 20)],
-        ring in prop::option::of((0_u64..10_000, 0_u64..20_000)),
-    ) {
-        let limit = match ring {
-            None => Limit::Unlimited,
-            Some((head, tail)) => Limit::HeadAndTail { head, tail, marker: Bytes::new() },
-        };
-        let backing = Backing::Spill { memory, dir: None };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        runtime.block_on(async {
-            let played = tokio::time::timeout(Duration::from_secs(20), play(Config { limit, backing }, pieces));
-            played.await.expect("an answer never comes");
-        });
-    }
 }
 
 /// Questions while the log grows never wait for more than what is being appended.

@@ -55,15 +55,18 @@ mod waiters;
 #[path = "../src/writer.rs"]
 mod writer;
 
-/// Nobody is a crowd here; `tests/shuttle.rs` has crowds.
+/// Nobody is a crowd here, and nothing is spilled; `tests/shuttle.rs` has both.
 mod sync {
     use std::io;
     use std::sync::PoisonError;
     use std::time::Duration;
 
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64};
     pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
 
     pub(crate) const CROWD: usize = 64;
+    pub(crate) const BACKGROUND_FROM: usize = 1 << 20;
+    pub(crate) const NOT_WORTH_IT: u64 = 64 << 10;
 
     pub(crate) fn spawn(_name: &str, job: impl FnOnce() + Send + 'static) -> io::Result<()> {
         loom::thread::spawn(job);
