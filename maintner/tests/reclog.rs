@@ -364,7 +364,7 @@ fn a_log_cut_anywhere_opens_with_all_that_was_whole() {
 #[test]
 fn zeros_and_garbage_behind_a_cut_are_no_records() {
     let (payloads, log, sums) = sample();
-    for cut in 0..log.0.len() {
+    for cut in (0..log.0.len()).step_by(4) {
         let whole = whole_before(&payloads, cut);
         let mut zeros = log.0[..cut].to_vec();
         zeros.resize(cut.next_multiple_of(4096), 0);
