@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use tokio_util::sync::CancellationToken;
+
 use crate::{CloseReason, Peer, Stats, Stream, Version, Versions, ledger::Ledger, mux, v2};
 
 /// How a [`Dialer`] behaves. Take the default and change what differs.
@@ -21,7 +23,8 @@ pub struct DialerConfig {
     /// How long a dial may take, everything included. Default 45 s: a Go listener may need 10 s
     /// to connect and 30 s more for TLS.
     pub dial_timeout: Duration,
-    /// The pause after which a keep-alive line is sent. Default 5 s.
+    /// The pause after which a keep-alive line is sent. Default 5 s. With more than 90 s this end
+    /// is taken for dead, since no peer of this crate waits longer.
     pub keep_alive: Duration,
     /// The silence after which a listener counts as gone, once it has shown that it sends
     /// keep-alives (Go listeners do not). Stretched to three times the period a listener
@@ -92,6 +95,8 @@ pub enum DialError {
 pub struct Dialer {
     inner: Inner,
     ledger: Arc<Ledger>,
+    /// Cancelled when the connection is closed.
+    gone: CancellationToken,
 }
 
 #[derive(Clone)]
@@ -106,7 +111,8 @@ impl Dialer {
     ///
     /// Spawns a task, so it must be called within a tokio runtime.
     pub fn v1(connection: Stream, config: mux::Config) -> Self {
-        Self::from_mux(Version::V1, mux::Dialer::v1(connection, config))
+        let (connection, gone) = connection.watched();
+        Self::from_mux(Version::V1, mux::Dialer::v1(connection, config), gone)
     }
 
     /// The mux, on a connection that was just switched, at its first byte. The other end must be
@@ -114,20 +120,23 @@ impl Dialer {
     ///
     /// Spawns a task, so it must be called within a tokio runtime.
     pub fn mux(connection: Stream, config: mux::Config) -> Self {
-        Self::from_mux(Version::Mux, mux::Dialer::new(connection, config))
+        let (connection, gone) = connection.watched();
+        Self::from_mux(Version::Mux, mux::Dialer::new(connection, config), gone)
     }
 
-    fn from_mux(version: Version, dialer: mux::Dialer) -> Self {
+    fn from_mux(version: Version, dialer: mux::Dialer, gone: CancellationToken) -> Self {
         Self {
             inner: Inner::Mux(dialer),
             ledger: Ledger::new(version, Peer::default()),
+            gone,
         }
     }
 
-    pub(crate) fn from_v2(dialer: v2::Dialer) -> Self {
+    pub(crate) fn from_v2(dialer: v2::Dialer, gone: CancellationToken) -> Self {
         Self {
             inner: Inner::V2(dialer),
             ledger: Ledger::new(Version::V2, Peer::default()),
+            gone,
         }
     }
 
@@ -174,6 +183,15 @@ impl Dialer {
                 Err(closed) => closed.await,
             }
         }
+    }
+
+    /// Resolves when the connection itself is closed, at once if so: later than
+    /// [`closed`](Self::closed), after a second at most if nothing else keeps it. By then the peer
+    /// was told, and where streams share the connection all of them are over and what was written
+    /// to them has left. A program that is about to exit closes and then awaits this, with a limit:
+    /// a shared connection stays as long as anybody holds one of its streams.
+    pub fn disconnected(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.gone.clone().cancelled_owned()
     }
 
     /// Whether no stream can be opened any more.

@@ -9,6 +9,7 @@ use std::{
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::ledger::{Membership, Peer, StreamInfo};
 
@@ -54,6 +55,16 @@ impl Stream {
         let mut stream = Self::new(io);
         stream.number = number;
         stream
+    }
+
+    /// The same stream, and a token that is cancelled when it is dropped.
+    pub(crate) fn watched(self) -> (Self, CancellationToken) {
+        let gone = CancellationToken::new();
+        let watched = Watched {
+            _guard: gone.clone().drop_guard(),
+            io: self,
+        };
+        (Self::new(watched), gone)
     }
 
     /// The same stream with another number.
@@ -196,6 +207,52 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, bufs));
         self.count(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+}
+
+/// A transport whose end is awaited. The fields are dropped in this order.
+struct Watched {
+    io: Stream,
+    _guard: DropGuard,
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {

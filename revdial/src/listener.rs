@@ -2,6 +2,8 @@
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
+use tokio_util::sync::CancellationToken;
+
 use crate::{
     CloseReason, Connect, Peer, Stats, Stream, Version, Versions, ledger::Ledger, mux,
     upgrade::Limits, v2,
@@ -13,7 +15,8 @@ pub struct ListenerConfig {
     /// The versions that [`register`](crate::register()) accepts from a server. Default all:
     /// version 1 is what servers of 2018 speak without being asked.
     pub versions: Versions,
-    /// The pause after which a keep-alive line is sent. Default 5 s; Go dialers ignore them.
+    /// The pause after which a keep-alive line is sent. Default 5 s; Go dialers ignore them. With
+    /// more than 90 s this end is taken for dead, since no peer of this crate waits longer.
     pub keep_alive: Duration,
     /// The silence after which a dialer that announced its period counts as gone; stretched to
     /// three times that period, up to 90 s. A dialer that announced nothing (a Go one pauses up
@@ -72,6 +75,8 @@ pub enum AcceptError {
 pub struct Listener {
     inner: Inner,
     ledger: Arc<Ledger>,
+    /// Cancelled when the connection is closed.
+    gone: CancellationToken,
 }
 
 enum Inner {
@@ -86,9 +91,11 @@ impl Listener {
     /// Spawns a task (so this must be called within a tokio runtime) that ends when the peer
     /// goes away or the listener is closed or dropped.
     pub fn new(control: Stream, connect: impl Connect, config: ListenerConfig) -> Self {
+        let (control, gone) = control.watched();
         Self {
             inner: Inner::V2(v2::Listener::new(control, connect, config)),
             ledger: Ledger::new(Version::V2, Peer::default()),
+            gone,
         }
     }
 
@@ -96,7 +103,8 @@ impl Listener {
     ///
     /// Spawns a task, so it must be called within a tokio runtime.
     pub fn v1(connection: Stream, config: mux::Config) -> Self {
-        Self::from_mux(Version::V1, mux::Listener::v1(connection, config))
+        let (connection, gone) = connection.watched();
+        Self::from_mux(Version::V1, mux::Listener::v1(connection, config), gone)
     }
 
     /// The mux, on a connection that was just switched, at its first byte. The other end must be
@@ -104,13 +112,15 @@ impl Listener {
     ///
     /// Spawns a task, so it must be called within a tokio runtime.
     pub fn mux(connection: Stream, config: mux::Config) -> Self {
-        Self::from_mux(Version::Mux, mux::Listener::new(connection, config))
+        let (connection, gone) = connection.watched();
+        Self::from_mux(Version::Mux, mux::Listener::new(connection, config), gone)
     }
 
-    fn from_mux(version: Version, listener: mux::Listener) -> Self {
+    fn from_mux(version: Version, listener: mux::Listener, gone: CancellationToken) -> Self {
         Self {
             inner: Inner::Mux(listener),
             ledger: Ledger::new(version, Peer::default()),
+            gone,
         }
     }
 
@@ -145,6 +155,15 @@ impl Listener {
                 Err(closed) => closed.await,
             }
         }
+    }
+
+    /// Resolves when the connection itself is closed, at once if so: later than
+    /// [`closed`](Self::closed), after a second at most if nothing else keeps it. By then the peer
+    /// was told, and where streams share the connection all of them are over and what was written
+    /// to them has left. A program that is about to exit closes and then awaits this, with a limit:
+    /// a shared connection stays as long as anybody holds one of its streams.
+    pub fn disconnected(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.gone.clone().cancelled_owned()
     }
 
     /// Whether no more streams will come. Some may still wait to be accepted.

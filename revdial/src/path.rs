@@ -142,6 +142,26 @@ pub fn redact(path_and_query: &str) -> String {
     format!("{path}?{}", pairs.join("&"))
 }
 
+/// `text`, which may be anybody's, with everything blanked that could be a dialer's secret.
+pub(crate) fn redact_text(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| c.is_ascii_hexdigit()) {
+        let (before, found) = rest.split_at(at);
+        let end = found.find(|c: char| !c.is_ascii_hexdigit());
+        let (digits, after) = found.split_at(end.unwrap_or(found.len()));
+        out.push_str(before);
+        out.push_str(if digits.len() < 32 {
+            digits
+        } else {
+            "redacted"
+        });
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,6 +233,24 @@ mod tests {
         assert_eq!(format!("{:?}", id()), "DialerId(0011..)");
         assert!(!redact(&id().conn_path("/revdial", 1)).contains("8899"));
         assert_eq!(redact("/plain"), "/plain");
+    }
+
+    #[test]
+    fn the_secret_is_found_in_any_text() {
+        let path = id().conn_path("/revdial", 1);
+        for page in [
+            format!("no such page: {path}\n"),
+            format!("{path} {path}"),
+            format!("revdial.dialer revdial.dialer=\"{HEX}\""),
+            format!("revdial.dialer&#61;{HEX}"),
+        ] {
+            let shown = redact_text(&page);
+            assert!(!shown.contains("8899"), "{shown}");
+            assert!(shown.contains("redacted"), "{shown}");
+        }
+        for harmless in ["", "revdial.dialer=", "é bad cafe é1 deadbeef"] {
+            assert_eq!(redact_text(harmless), harmless);
+        }
     }
 
     #[test]

@@ -80,8 +80,8 @@ type Slot = Arc<Mutex<Option<Start>>>;
 /// by [`switching_protocols`](super::switching_protocols) hands the connection over; in that
 /// case the future goes on to run what was handed over.
 ///
-/// Once `shutdown` is cancelled, a request under way is still answered and an idle connection is
-/// closed; a connection that was handed over is not touched. Dropping the future closes
+/// Once `shutdown` is cancelled, a request whose head has arrived is still answered and an idle
+/// connection is closed; a connection that was handed over is not touched. Dropping the future closes
 /// everything at once.
 pub async fn serve_connection<S, B>(
     io: impl Io,
@@ -118,12 +118,16 @@ where
     let mut cancelled = std::pin::pin!(shutdown.cancelled());
     let mut timer: Option<Pin<Box<Sleep>>> = None;
     std::future::poll_fn(|cx| {
-        if !stopping && cancelled.as_mut().poll(cx).is_ready() {
+        loop {
+            if let Poll::Ready(done) = connection.poll_without_shutdown(cx) {
+                return Poll::Ready(done.map_err(ServeError::Http));
+            }
+            if stopping || cancelled.as_mut().poll(cx).is_pending() {
+                break;
+            }
+            // Only now: a request that has arrived is under way.
             stopping = true;
             Pin::new(&mut connection).graceful_shutdown();
-        }
-        if let Poll::Ready(done) = connection.poll_without_shutdown(cx) {
-            return Poll::Ready(done.map_err(ServeError::Http));
         }
         let Some((at, error)) = watch.deadline(&config) else {
             return Poll::Pending;

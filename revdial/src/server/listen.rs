@@ -18,8 +18,8 @@ use crate::{CloseReason, Listener};
 /// This is what a machine behind NAT runs to be an HTTP server. Any hyper service will do; wrap a
 /// tower service, such as an axum `Router`, in `hyper_util::service::TowerToHyperService`.
 ///
-/// At the end requests under way are still answered, and the future resolves after the last of
-/// them. Dropping the future closes everything at once.
+/// At the end requests that have arrived are still answered, those on streams that wait to be
+/// accepted included, and the future resolves after the last of them. Dropping the future closes everything at once.
 pub async fn serve<S, B>(
     mut listener: Listener,
     service: S,
@@ -37,11 +37,13 @@ where
     let closed = listener.closed();
     let stop = shutdown.child_token();
     let mut connections = JoinSet::new();
+    let mut stopping = false;
     loop {
         tokio::select! {
-            () = shutdown.cancelled() => {
+            () = shutdown.cancelled(), if !stopping => {
+                // What waits to be accepted is still served, then comes the end.
+                stopping = true;
                 listener.close();
-                break;
             }
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {

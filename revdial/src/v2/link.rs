@@ -27,6 +27,12 @@ pub(crate) const UNANNOUNCED_IDLE: Duration = Duration::from_secs(90);
 /// or asleep with its machine.
 const OVERSLEPT: Duration = Duration::from_secs(1);
 
+/// What `wait` after `at` is; so late that it never comes, if that is beyond what the clock knows.
+pub(crate) fn after(at: Instant, wait: Duration) -> Instant {
+    const NEVER: Duration = Duration::from_secs(30 * 365 * 86_400);
+    at.checked_add(wait).unwrap_or_else(|| at + NEVER)
+}
+
 /// The periods of one end.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timing {
@@ -70,9 +76,9 @@ pub(crate) async fn read_lines(
         let read = reader.read(&mut space);
         let read = match expecting {
             // Counted from the last whole line: a drip of single bytes is no sign of life.
-            Some(limit) => match timeout_at(last_line + limit, read).await {
+            Some(limit) => match timeout_at(after(last_line, limit), read).await {
                 Ok(read) => read,
-                Err(_) if Instant::now() > last_line + limit + OVERSLEPT => {
+                Err(_) if Instant::now() > after(last_line, limit) + OVERSLEPT => {
                     // It was this process that stood still, so the silence proves nothing.
                     last_line = Instant::now();
                     continue;
@@ -152,7 +158,7 @@ impl Lines {
                 return reason;
             }
             out.clear();
-            let due = Instant::now() + self.timing.keep_alive;
+            let due = after(Instant::now(), self.timing.keep_alive);
             while out.is_empty() {
                 tokio::select! {
                     order = orders.recv() => match order {

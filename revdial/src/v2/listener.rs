@@ -10,11 +10,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::link::{Lines, Timing, UNANNOUNCED_IDLE, read_lines};
+use super::link::{Lines, Timing, UNANNOUNCED_IDLE, plain, read_lines};
 use crate::{
     AcceptError, CloseReason, Connect, ListenerConfig, Stream,
     control::Message,
-    path::{Wanted, check_target},
+    path::{Wanted, check_target, redact_text},
     reason::Ending,
     redact,
     upgrade::{self, Request, UpgradeError},
@@ -38,7 +38,7 @@ impl Listener {
     /// Spawns a task (so this must be called within a tokio runtime) that ends when the peer
     /// goes away or the listener is closed or dropped.
     pub(crate) fn new(control: Stream, connect: impl Connect, config: ListenerConfig) -> Self {
-        let (queue, accepted) = mpsc::channel(config.accept_queue.max(1));
+        let (queue, accepted) = mpsc::channel(config.accept_queue.clamp(1, Semaphore::MAX_PERMITS));
         let ending = Arc::new(Ending::new());
         let stop = CancellationToken::new();
         tokio::spawn(run(
@@ -101,6 +101,15 @@ async fn run(
     ending: Arc<Ending>,
     stop: CancellationToken,
 ) {
+    /// Whatever ends the task, a panic or the runtime included, ends the listening.
+    struct Closes(Arc<Ending>);
+    impl Drop for Closes {
+        fn drop(&mut self) {
+            self.0.set(CloseReason::Local);
+        }
+    }
+    let closes = Closes(ending);
+    let ending = &closes.0;
     let timing = Timing {
         keep_alive: config.keep_alive,
         idle: config.idle_timeout,
@@ -112,7 +121,7 @@ async fn run(
     let mut pickups = Pickups {
         shared: Arc::new(Shared {
             connect,
-            turns: Semaphore::new(config.max_pickups.max(1)),
+            turns: Semaphore::new(config.max_pickups.clamp(1, Semaphore::MAX_PERMITS)),
             queue,
             reports,
             config,
@@ -200,7 +209,9 @@ async fn pick_up<C: Connect>(shared: Arc<Shared<C>>, conn_path: String) {
             drop(shared.queue.send(stream).await);
         }
         Err(err) => {
-            warn!(path = redact(&conn_path), err, "pickup failed");
+            // May hold a whole page of the server's, with the dialer's secret in it.
+            let said = plain(&redact_text(&err));
+            warn!(path = redact(&conn_path), err = said, "pickup failed");
             // Fails only when the control connection is gone.
             let _ = shared.reports.send(failure(conn_path, err)).await;
         }

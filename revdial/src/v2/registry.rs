@@ -50,11 +50,13 @@ impl Registry {
     /// already, with [`CloseReason::Setup`](crate::CloseReason::Setup).
     pub fn register(&self, control: Stream, config: DialerConfig) -> Dialer {
         let table = Arc::downgrade(&self.table);
-        Dialer::from_v2(dialer::Dialer::start(control, config, table, |session| {
+        let (control, gone) = control.watched();
+        let dialer = dialer::Dialer::start(control, config, table, |session| {
             self.table
                 .sessions()
                 .insert(session.id, Arc::downgrade(session));
-        }))
+        });
+        Dialer::from_v2(dialer, gone)
     }
 
     /// As [`register`](Self::register), for the version that was agreed on with

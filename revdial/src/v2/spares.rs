@@ -7,6 +7,7 @@ use std::{
 
 use tokio::time::Instant;
 
+use super::link::after;
 use crate::Stream;
 
 /// The pause after a spare could not be had, doubled with every further failure.
@@ -97,7 +98,7 @@ impl Spares {
         while self
             .ready
             .front()
-            .is_some_and(|(since, _)| now >= *since + self.lifetime)
+            .is_some_and(|(since, _)| now >= after(*since, self.lifetime))
         {
             self.ready.pop_front();
         }
@@ -108,7 +109,8 @@ impl Spares {
     pub(crate) fn tend(&mut self, now: Instant, mut order: impl FnMut() -> u64) -> Option<Instant> {
         self.expire(now);
         let before = self.ordered.len();
-        self.ordered.retain(|_, since| now < *since + self.patience);
+        self.ordered
+            .retain(|_, since| now < after(*since, self.patience));
         if self.ordered.len() < before {
             self.pause(now);
         }
@@ -121,12 +123,15 @@ impl Spares {
                 self.ordered.insert(order(), now);
             }
         }
-        let expiry = self.ready.front().map(|(since, _)| *since + self.lifetime);
+        let expiry = self
+            .ready
+            .front()
+            .map(|(since, _)| after(*since, self.lifetime));
         let overdue = self
             .ordered
             .values()
             .min()
-            .map(|since| *since + self.patience);
+            .map(|since| after(*since, self.patience));
         [expiry, overdue, self.not_before, self.breath]
             .into_iter()
             .flatten()
