@@ -134,7 +134,11 @@ fn every_single_bit_flipped() {
     for bit in 0..8 * file.len() {
         let mut flipped = file.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
-        let outcome = read(&flipped);
+        // In every way only now and then: each starts threads of its own.
+        let outcome = match bit % 9 {
+            0 => read(&flipped),
+            _ => read_all(ReaderBuilder::new().build_local(&flipped[..])),
+        };
         if outcome.error.is_none() {
             assert!(outcome.data == data, "bit {bit} goes unnoticed");
             harmless += 1;
@@ -355,10 +359,10 @@ fn the_gos_original_file() {
 fn many_members_of_every_kind_and_size() {
     let mut file = Vec::new();
     let mut expected = Vec::new();
-    for (i, len) in [0, 1, 100, 60_000, 0, 300_000, 1 << 20, 3, 700_000]
+    for (i, len) in [0, 1, 100, 60_000, 0, 90_000, 1 << 20, 3, 200_000]
         .into_iter()
         .cycle()
-        .take(18)
+        .take(14)
         .enumerate()
     {
         let data = if i % 4 == 0 { noise(len) } else { text(len) };
@@ -379,7 +383,7 @@ fn many_members_of_every_kind_and_size() {
 
 #[test]
 fn a_few_bytes_at_a_time() {
-    let data = text(200_000);
+    let data = text(60_000);
     let file = [sized(&data, None), plain(&data)].concat();
     let mut reader = Reader::new(Cursor::new(file));
     let mut all = Vec::new();
