@@ -277,6 +277,36 @@ async fn tgz_of_what_is_not_there() {
 }
 
 #[tokio::test]
+async fn tgz_of_a_file_that_grows() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let worker = worker().await;
+    let path = worker.dir.join("log");
+    std::fs::write(&path, vec![b'x'; 2 << 20]).unwrap();
+    let stop = std::sync::Arc::new(AtomicBool::new(false));
+    let stopped = stop.clone();
+    let writer = std::thread::spawn(move || {
+        let mut file = std::fs::OpenOptions::new().append(true).open(path).unwrap();
+        while !stopped.load(Ordering::Relaxed) {
+            file.write_all(b"x").unwrap();
+        }
+    });
+    let mut answers = Vec::new();
+    for _ in 0..10 {
+        answers.push(worker.get("/tgz?dir=").await);
+    }
+    stop.store(true, Ordering::Relaxed);
+    writer.join().unwrap();
+    for answer in answers {
+        assert!(answer.complete);
+        let plain = gunzip(&answer.body);
+        let size = std::str::from_utf8(&plain[124..135]).unwrap();
+        let size = usize::from_str_radix(size, 8).unwrap();
+        assert!(size >= 2 << 20);
+        assert_eq!(plain.len(), 512 + size.next_multiple_of(512) + 1024);
+    }
+}
+
+#[tokio::test]
 async fn golden_ls() {
     let worker = worker().await;
     worker.write("a/b.txt", "hello\n");

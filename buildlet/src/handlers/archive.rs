@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use tarball::{PackError, PackOptions, Tree, UnpackOptions};
+use tarball::{Growing, PackError, PackOptions, Tree, UnpackOptions};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{bad_path, joined};
@@ -116,7 +116,11 @@ where
     let (mut output, _peer) = exchange.stream(head).await?;
     let (mut blocks, mut receiver) = download();
     let task = tokio::task::spawn_blocking(move || {
-        let options = PackOptions::default();
+        let options = PackOptions {
+            // What runs meanwhile may be writing its logs.
+            growing: Growing::Cut,
+            ..PackOptions::default()
+        };
         let packed = if single {
             let mut gzip = GzEncoder::new(&mut blocks, Compression::new(options.gzip_level));
             let packed = tree.pack(&mut gzip, &options).map_err(io::Error::other)?;

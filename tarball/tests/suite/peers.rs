@@ -1,10 +1,13 @@
-//! Other readers of tar, asked what an archive holds. They only read: nothing hostile is written by them.
+//! Other readers of tar, asked what an archive holds: two that only read, and two that unpack, each time into a
+//! directory of its own, as children that may not use much time, memory or disk.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
 use std::process::Command;
+
+use crate::support::Sandbox;
 
 /// What an archive leaves, by name.
 pub(crate) type Tree = BTreeMap<Vec<u8>, Node>;
@@ -41,14 +44,74 @@ pub(crate) fn on_disk(root: &Path) -> Tree {
                         .as_bytes()
                         .to_vec(),
                 )
-            } else {
+            } else if kind.is_file() {
                 Node::File(fs::read(&path).unwrap())
+            } else {
+                Node::Other
             };
             let name = path.strip_prefix(root).unwrap();
             tree.insert(name.as_os_str().as_bytes().to_vec(), node);
         }
     }
     tree
+}
+
+/// What a program made of an archive.
+pub(crate) enum Made {
+    Tree(Tree),
+    /// It was not content with it.
+    Failed,
+    /// It said that something leads outside, and did with that as it likes.
+    Outside(String),
+}
+
+/// Programs that unpack, of those that are here; loud about the others.
+pub(crate) fn programs() -> Vec<&'static str> {
+    let is_here = |program: &&str| {
+        let here = Command::new(program).arg("--version").output().is_ok();
+        if !here {
+            eprintln!("SKIPPED: no {program} to compare with");
+        }
+        here
+    };
+    ["tar", "bsdtar"].into_iter().filter(is_here).collect()
+}
+
+/// Has the program unpack it.
+pub(crate) fn unpacked(program: &str, archive: &[u8]) -> Made {
+    let sandbox = Sandbox::new();
+    let file = sandbox.root().with_extension("tar");
+    fs::write(&file, archive).unwrap();
+    let output = Command::new("sh")
+        .args([
+            "-c",
+            "ulimit -t 10; ulimit -v 1000000; ulimit -f 20000; exec \"$0\" \"$@\"",
+            program,
+        ])
+        .args(["--no-same-owner", "--no-same-permissions", "-xf", "-"])
+        .env("LC_ALL", "C")
+        .stdin(fs::File::open(&file).unwrap())
+        .current_dir(sandbox.root())
+        .output()
+        .unwrap();
+    fs::remove_file(&file).unwrap();
+    sandbox.assert_untouched();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    const OUTSIDE: [&str; 6] = [
+        "contains '..'",
+        "contains `..'",
+        "Removing leading",
+        "is absolute",
+        "through symlink",
+        "leading '/'",
+    ];
+    if OUTSIDE.iter().any(|words| text.contains(words)) {
+        Made::Outside(text)
+    } else if output.status.success() {
+        Made::Tree(on_disk(&sandbox.root()))
+    } else {
+        Made::Failed
+    }
 }
 
 /// Puts an entry where it would be unpacked.
