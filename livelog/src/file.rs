@@ -83,10 +83,10 @@ impl FileStore {
     pub(crate) fn write_all_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
         let file = &self.file.file;
         let Some(ring) = &self.file.ring else {
-            return os::write_all_at(file, data, offset);
+            return write(file, data, offset);
         };
         for span in ring.spans(offset, data.len()) {
-            os::write_all_at(file, &data[span.data], span.at)?;
+            write(file, &data[span.data], span.at)?;
         }
         Ok(())
     }
@@ -267,7 +267,15 @@ impl Drop for Worker {
     }
 }
 
+fn write(file: &File, data: &[u8], at: u64) -> io::Result<()> {
+    sync::file_access();
+    let written = os::write_all_at(file, data, at);
+    sync::file_access();
+    written
+}
+
 fn read_piece(file: &File, offset: u64, data: &mut [u8]) -> io::Result<()> {
+    sync::file_access();
     let mut filled = 0;
     while filled < data.len() {
         match os::read_at(file, &mut data[filled..], offset + filled as u64) {
@@ -278,6 +286,7 @@ fn read_piece(file: &File, offset: u64, data: &mut [u8]) -> io::Result<()> {
             Err(error) => return Err(error),
         }
     }
+    sync::file_access();
     Ok(())
 }
 

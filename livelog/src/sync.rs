@@ -21,6 +21,9 @@ pub(crate) fn spawn(name: &str, job: impl FnOnce() + Send + 'static) -> io::Resu
     thread.spawn(job).map(drop)
 }
 
+/// Called before and after each access to a file, which takes time: in a model, others come in between.
+pub(crate) fn file_access() {}
+
 pub(crate) fn pause(time: Duration) {
     thread::sleep(time);
 }

@@ -73,6 +73,8 @@ mod sync {
         Ok(())
     }
 
+    pub(crate) fn file_access() {}
+
     pub(crate) fn pause(_time: Duration) {}
 
     /// Never too long.

@@ -73,6 +73,10 @@ mod sync {
         Ok(())
     }
 
+    pub(crate) fn file_access() {
+        shuttle::thread::yield_now();
+    }
+
     pub(crate) fn pause(_time: Duration) {
         shuttle::thread::yield_now();
     }
@@ -164,7 +168,7 @@ fn main() {
                     assert!(error.is_none());
                 })
             });
-            for data in [&b"a"[..], b"bc", b"d", b"efghi", b"j"] {
+            for data in [&b"a"[..], b"b", b"c", b"d", b"e", b"f", b"ghi", b"j"] {
                 writer.append_slice(data).unwrap();
                 assert!(log.in_memory() <= memory);
             }
@@ -179,7 +183,7 @@ fn main() {
             tail: 4,
             marker: bytes::Bytes::from_static(b"-"),
         };
-        let (mut writer, log) = spill(3, None, limit);
+        let (mut writer, log) = spill(2, None, limit);
         let reader = log.reader();
         let reader = thread::spawn(move || {
             let mut reader = reader;
