@@ -21,7 +21,7 @@ use super::{
     batch::Batch,
     frame::{Dialect, Kind, with_reason},
     limits::GoodbyeCode,
-    link::{Link, State},
+    link::{Link, State, Turn},
 };
 use crate::{CloseReason, Stream, v2::link::UNANNOUNCED_IDLE};
 
@@ -127,6 +127,8 @@ struct Driver {
     paused: Option<Instant>,
     /// The peer was silent for too long when last looked at.
     suspect: bool,
+    /// Somebody was writing when it was time to read.
+    read_due: bool,
     /// The ping that was last sent, and when.
     ping: Option<(u64, Instant)>,
     pings: u64,
@@ -156,6 +158,7 @@ impl Driver {
             round,
             paused: None,
             suspect: false,
+            read_due: false,
             ping: None,
             pings: 0,
             nearest: Duration::MAX,
@@ -184,15 +187,22 @@ impl Driver {
 
     /// Reads until there is nothing or the session wants no more. Never waits for the writer.
     fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        let mut taken = 0;
         loop {
-            if !self.link.state().session.wants_input() {
+            let turn = self.link.begin_read(self.read_due);
+            self.read_due = turn == Turn::Later;
+            if turn != Turn::Now {
                 return Poll::Pending;
             }
             self.prepare_buf();
             let read = pin!(self.reader.read_buf(&mut self.buf)).poll(cx);
             match read {
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    self.link.end_read();
+                    return Poll::Pending;
+                }
                 Poll::Ready(Ok(0)) => {
+                    self.link.end_read();
                     let mut state = self.link.state();
                     return Poll::Ready(match state.session.receive_end() {
                         Ok(()) => state.farewell().unwrap_or(CloseReason::Peer(None)),
@@ -206,12 +216,22 @@ impl Driver {
                         self.busy = true;
                         self.size = (2 * self.size).min(LARGE);
                     }
-                    if let Err(reason) = self.link.receive(&mut self.buf) {
-                        return Poll::Ready(reason);
-                    }
+                    let woken = match self.link.receive(&mut self.buf) {
+                        Ok(woken) => woken,
+                        Err(reason) => return Poll::Ready(reason),
+                    };
                     self.link.driver_flush();
+                    taken += n;
+                    if woken && taken >= LARGE {
+                        // Their turn, while what they will read is in the processor's cache.
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
                 }
-                Poll::Ready(Err(error)) => return Poll::Ready(CloseReason::from_io(error)),
+                Poll::Ready(Err(error)) => {
+                    self.link.end_read();
+                    return Poll::Ready(CloseReason::from_io(error));
+                }
             }
         }
     }

@@ -14,7 +14,7 @@ use tokio::io::{AsyncWrite, WriteHalf};
 use super::{
     Config,
     batch::Batch,
-    frame::{HEADER_LEN, Header},
+    direct::{DIRECT, Frames},
     ids::ById,
     limits::{Goodbye, GoodbyeCode, ResetCode},
     session::{Event, Session},
@@ -44,6 +44,10 @@ pub(super) struct State {
     batch: Batch,
     /// Some task is writing to the transport.
     writing: bool,
+    /// The driver is reading from the transport, of which both halves have one lock.
+    reading: bool,
+    /// The driver would have read, if nobody had been writing.
+    read_due: bool,
     /// The transport takes no more; it will wake the driver.
     full: bool,
     /// This end has not been closed.
@@ -59,6 +63,16 @@ pub(super) struct State {
     pub(super) rtt: Option<Duration>,
 }
 
+/// Whose turn it is when the driver would read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    Now,
+    /// Somebody's who is writing; the driver will be woken.
+    Later,
+    /// Nobody's: the session wants no input.
+    Unwanted,
+}
+
 #[derive(Default)]
 struct Wakers {
     read: Option<Waker>,
@@ -67,7 +81,11 @@ struct Wakers {
 
 impl State {
     fn is_clear(&self) -> bool {
-        !self.writing && !self.full && self.batch.is_empty() && self.driver.is_some()
+        !self.writing
+            && !self.reading
+            && !self.full
+            && self.batch.is_empty()
+            && self.driver.is_some()
     }
 
     pub(super) fn has_output(&self) -> bool {
@@ -159,6 +177,8 @@ impl Link {
                 driver_runs: true,
                 batch: Batch::new(),
                 writing: false,
+                reading: false,
+                read_due: false,
                 full: false,
                 may_open: true,
                 open: true,
@@ -198,6 +218,33 @@ impl Link {
         result
     }
 
+    /// Whether the driver may read now. What others write meanwhile is left to it. If somebody is
+    /// writing it is woken afterwards, instead of keeping a thread waiting; but with `at_once` it
+    /// reads as soon as that write is over, and nobody can get in between again.
+    pub(super) fn begin_read(&self, at_once: bool) -> Turn {
+        let mut state = self.state();
+        if !state.session.wants_input() {
+            Turn::Unwanted
+        } else if state.writing && !at_once {
+            state.read_due = true;
+            Turn::Later
+        } else {
+            state.reading = true;
+            Turn::Now
+        }
+    }
+
+    /// Nothing was read, or what was read is taken in.
+    pub(super) fn end_read(&self) {
+        let mut state = self.state();
+        state.reading = false;
+        let due = state.has_output();
+        drop(state);
+        if due {
+            self.flush();
+        }
+    }
+
     /// The driver was woken: the transport may take bytes again.
     pub(super) fn driver_flush(&self) {
         let mut state = self.state();
@@ -217,7 +264,7 @@ impl Link {
             let Some(driver) = state.driver.clone() else {
                 return;
             };
-            if state.writing || state.full || state.ended.is_some() {
+            if state.writing || state.reading || state.full || state.ended.is_some() {
                 return;
             }
             let mut batch = mem::take(&mut state.batch);
@@ -244,7 +291,7 @@ impl Link {
                 }
                 (written, flushed(writer, cx))
             });
-            let done = self.wrote(progress, |kept| *kept = batch);
+            let done = self.wrote(progress, |state| state.batch = batch);
             if done {
                 return;
             }
@@ -256,13 +303,13 @@ impl Link {
     fn wrote(
         &self,
         (written, result): (usize, io::Result<bool>),
-        keep: impl FnOnce(&mut Batch),
+        keep: impl FnOnce(&mut State),
     ) -> bool {
         let mut wake = Woken::default();
         let mut state = self.state();
         state.writing = false;
         state.written += written as u64;
-        keep(&mut state.batch);
+        keep(&mut state);
         match result {
             Ok(full) => state.full = full,
             Err(error) => {
@@ -272,7 +319,7 @@ impl Link {
             }
         }
         let done = state.full || !state.has_output();
-        if state.is_over() {
+        if mem::take(&mut state.read_due) || state.is_over() {
             state.wake_driver(&mut wake);
         }
         drop(state);
@@ -305,21 +352,24 @@ impl Link {
         }
         let mut state = self.state();
         if state.is_clear() {
-            let header = match state.session.bypass(id, buf.len()) {
-                Ok(header) => header,
+            let taken = match state.session.bypass(id, buf.len().min(DIRECT)) {
+                Ok(taken) => taken,
                 Err(error) => return Poll::Ready(Err(self.stream_error(&state, error))),
             };
-            if let (Some(header), Some(driver)) = (header, state.driver.clone()) {
+            if taken > 0
+                && let Some(driver) = state.driver.clone()
+            {
                 let mut before = mem::take(&mut state.batch);
                 state.session.transmit(&mut before);
                 state.writing = true;
+                let dialect = state.session.dialect();
                 drop(state);
-                let payload = &buf[..usize::from(header.len)];
-                if self.bypass(before, header, &driver, payload) {
-                    return Poll::Ready(Ok(payload.len()));
+                let frames = Frames::new(dialect, id, &buf[..taken]);
+                let written = self.bypass(before, &frames, &driver);
+                if written > 0 {
+                    return Poll::Ready(Ok(written));
                 }
                 state = self.state();
-                state.session.not_bypassed(header);
             }
         }
         let written = match state.session.write(id, buf) {
@@ -345,25 +395,22 @@ impl Link {
         Poll::Ready(Ok(written))
     }
 
-    /// Writes one frame past the queue, after the small ones of `before`. What the transport does
-    /// not take of it is kept. False if it took nothing of this frame: then only `before` is kept.
-    fn bypass(&self, mut before: Batch, header: Header, driver: &Waker, payload: &[u8]) -> bool {
-        let head = header.to_bytes();
+    /// Writes frames past the queue, after the small ones of `before`. What the transport does not
+    /// take of a frame that it has begun is kept. Gives the bytes of the frames that it has begun;
+    /// the others are as if they had never been tried.
+    fn bypass(&self, mut before: Batch, frames: &Frames<'_>, driver: &Waker) -> usize {
         let mut own = 0;
         let progress = self.with_writer(driver, |mut writer, cx| {
             let mut written = 0;
-            while own < HEADER_LEN + payload.len() {
+            while own < frames.len() {
                 let mut slots = Batch::slots();
                 let filled = before.slices(&mut slots).len();
                 let mut end = filled;
-                // Room for both is there unless a lot of small frames has to go first.
-                if before.is_empty() || filled + 2 <= slots.len() {
-                    slots[end] = io::IoSlice::new(&head[own.min(HEADER_LEN)..]);
-                    slots[end + 1] = io::IoSlice::new(&payload[own.saturating_sub(HEADER_LEN)..]);
-                    end += 2;
+                // Room is there unless a lot of small frames has to go first.
+                if before.is_empty() || filled + Frames::SLICES <= slots.len() {
+                    end += frames.slices(own, &mut slots[filled..]);
                 }
-                let from = usize::from(filled == 0 && own >= HEADER_LEN);
-                match writer.as_mut().poll_write_vectored(cx, &slots[from..end]) {
+                match writer.as_mut().poll_write_vectored(cx, &slots[..end]) {
                     Poll::Ready(Ok(0)) => return (written, Err(hung_up())),
                     Poll::Ready(Ok(n)) => {
                         written += n;
@@ -377,24 +424,24 @@ impl Link {
             }
             (written, flushed(writer, cx))
         });
-        let done = self.wrote(progress, |batch| {
-            if own > 0 {
-                before.copy(&head[own.min(HEADER_LEN)..]);
-                before.copy(&payload[own.saturating_sub(HEADER_LEN)..]);
-            }
-            *batch = before;
+        let (begun, rest) = frames.begun(own);
+        let done = self.wrote(progress, |state| {
+            rest.for_each(|slice| before.copy(slice));
+            state.batch = before;
+            state.session.not_bypassed(frames.id, frames.payload.len() - begun);
         });
         if !done {
             // Others have queued something meanwhile.
             self.update(|_| ());
         }
-        own > 0
+        begun
     }
 
-    /// Hands bytes of the transport to the session.
-    pub(super) fn receive(&self, input: &mut BytesMut) -> Result<(), CloseReason> {
+    /// Hands bytes of the transport to the session. True if somebody waited for them.
+    pub(super) fn receive(&self, input: &mut BytesMut) -> Result<bool, CloseReason> {
         let mut wake = Woken::default();
         let mut state = self.state();
+        state.reading = false;
         let result = state.session.receive(input);
         state.take_woken(&mut wake);
         let farewell = state.farewell();
@@ -403,11 +450,12 @@ impl Link {
         if let Some(farewell) = &farewell {
             self.ending.set(farewell.clone());
         }
+        let woken = wake.any();
         wake.all();
         match (result, farewell) {
             (Err(error), _) => Err(CloseReason::Frames(error)),
             (Ok(()), Some(farewell)) if last != Some(GoodbyeCode::Drain) => Err(farewell),
-            (Ok(()), _) => Ok(()),
+            (Ok(()), _) => Ok(woken),
         }
     }
 

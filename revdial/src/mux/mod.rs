@@ -110,6 +110,7 @@ use std::time::Duration;
 
 mod batch;
 mod dialer;
+mod direct;
 mod driver;
 mod entry;
 pub mod frame;

@@ -18,6 +18,10 @@ impl Woken {
         }
     }
 
+    pub(super) fn any(&self) -> bool {
+        self.first.is_some()
+    }
+
     pub(super) fn all(self) {
         self.first
             .into_iter()

@@ -51,6 +51,104 @@ impl Session {
         self.peer_alive
     }
 
+    /// Takes bytes that the stream has received. They count as read at the next call, or with
+    /// [`consumed`](Self::consumed).
+    pub fn read(&mut self, id: u32) -> Result<Read, StreamError> {
+        self.consumed(id);
+        let Some(entry) = self.streams.get_mut(&id) else {
+            return Err(StreamError::SessionEnded);
+        };
+        if let Some(data) = entry.backlog.pop() {
+            entry.lent = data.len();
+            return Ok(Read::Data(data));
+        }
+        if entry.reset {
+            Err(StreamError::Reset)
+        } else if entry.peer_ended {
+            entry.end_seen = true;
+            Ok(Read::End)
+        } else if let Some(reset) = &entry.broken {
+            Err(StreamError::PeerReset(Arc::clone(reset)))
+        } else if self.ended {
+            Err(StreamError::SessionEnded)
+        } else {
+            Ok(Read::Blocked)
+        }
+    }
+
+    /// What was last taken from the stream is worked off.
+    pub fn consumed(&mut self, id: u32) {
+        let Some(entry) = self.streams.get_mut(&id) else {
+            return;
+        };
+        let len = std::mem::take(&mut entry.lent);
+        if len == 0 {
+            return;
+        }
+        self.received -= len;
+        match self.dialect {
+            Dialect::V1 => {
+                if entry.backlog.len() <= self.limits.stream_limit / 2 {
+                    self.over -= usize::from(entry.over);
+                    entry.over = false;
+                    entry.overlooked = false;
+                }
+                self.reassess();
+            }
+            Dialect::Mux => {
+                entry.spent += len;
+                self.regrant(id);
+            }
+        }
+    }
+
+    /// Allows the peer to send more, once it is worth a frame. A peer that has used up its window
+    /// while the reader has nothing left gets a larger one.
+    fn regrant(&mut self, id: u32) {
+        let Some(entry) = self.streams.get_mut(&id) else {
+            return;
+        };
+        if self.ended || entry.peer_ended || entry.broken.is_some() || entry.stop != Told::Not {
+            return;
+        }
+        let dry = entry.peer_starved && entry.unread() == 0;
+        if dry {
+            entry.peer_starved = false;
+            let more = self
+                .largest
+                .saturating_sub(entry.window)
+                .min(self.limits.window_growth.saturating_sub(self.grown))
+                .min(entry.window);
+            entry.window += more;
+            entry.grant += more;
+            entry.granted += more;
+            self.grown += more;
+        }
+        if dry || entry.spent >= entry.window / 2 {
+            entry.granted += entry.spent;
+            entry.grant += std::mem::take(&mut entry.spent);
+        }
+        if entry.grant > 0 {
+            self.enqueue(id);
+        }
+    }
+
+    /// Lets go of what a stream has received.
+    pub(super) fn discard(&mut self, id: u32) {
+        if let Some(entry) = self.streams.get_mut(&id) {
+            self.received -= entry.backlog.clear() + std::mem::take(&mut entry.lent);
+            self.over -= usize::from(entry.over);
+            entry.over = false;
+        }
+        self.reassess();
+    }
+
+    fn reassess(&mut self) {
+        if self.received <= self.limits.session_limit / 2 {
+            self.full = false;
+        }
+    }
+
     fn on_v1(&mut self, Header { kind, id, .. }: Header) -> Result<(), ProtocolError> {
         match kind {
             Kind::New => return self.on_new(id),
