@@ -64,7 +64,7 @@ pub(crate) async fn run(say: impl Fn(String)) -> Result<(), BoxError> {
     }
     let stats = dialer.stats();
     say(format!(
-        "3 requests over {} stream, {} bytes out, {} bytes in",
+        "3 requests; streams: {}, {} bytes out, {} bytes in",
         stats.streams, stats.bytes_written, stats.bytes_read
     ));
 

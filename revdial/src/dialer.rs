@@ -208,7 +208,8 @@ impl Dialer {
     }
 
     /// As [`close`](Self::close), and tells the peer why, if it is of this crate: its `closed()`
-    /// gives [`CloseReason::Peer`] with the text, cut at 1 KiB.
+    /// gives [`CloseReason::Peer`] with the text, cut at 1 KiB in version 2 and at 255 bytes in the
+    /// mux. Version 1 has no words for it.
     pub fn close_because(&self, why: impl Into<String>) {
         self.close_as(CloseReason::LocalBecause(why.into()));
     }

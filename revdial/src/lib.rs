@@ -41,7 +41,8 @@
 //! * Every wait has a limit: dials, pickups, writes, silence. Between two ends of this crate a
 //!   pulled cable is noticed within 15 seconds.
 //! * Dropping the last [`Dialer`] or the [`Listener`] stops its task and frees everything; both
-//!   ends can tell why it ended ([`CloseReason`]).
+//!   ends can tell why it ended ([`CloseReason`]). [`Dialer::disconnected`] is for programs that
+//!   want to say goodbye before they exit.
 //! * Whatever comes from the other end is bounded and can break no more than its own session.
 //!
 //! # What it does not do

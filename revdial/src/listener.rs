@@ -174,13 +174,15 @@ impl Listener {
         }
     }
 
-    /// Stops listening. Pickups under way are given up, accepted streams live on.
+    /// Stops listening. Pickups under way are given up. Accepted streams live on, and those that
+    /// wait can still be accepted.
     pub fn close(&self) {
         self.close_as(CloseReason::Local);
     }
 
     /// As [`close`](Self::close), and tells the peer why, if it is of this crate: its `closed()`
-    /// gives [`CloseReason::Peer`] with the text, cut at 1 KiB.
+    /// gives [`CloseReason::Peer`] with the text, cut at 1 KiB in version 2 and at 255 bytes in the
+    /// mux. Version 1 has no words for it.
     pub fn close_because(&self, why: impl Into<String>) {
         self.close_as(CloseReason::LocalBecause(why.into()));
     }

@@ -94,11 +94,8 @@ async fn an_http_service_behind_nat() {
             "GET /nowhere: 404 Not Found: no such path",
         ]
     );
-    assert!(
-        all[3].starts_with("3 requests over 1 stream, "),
-        "{}",
-        all[3]
-    );
+    // Usually one stream; another if a request comes before the last one's is back in the pool.
+    assert!(all[3].starts_with("3 requests; streams: "), "{}", all[3]);
     assert!(
         all[4].starts_with("machine: closed by the peer"),
         "{}",

@@ -142,7 +142,8 @@ pub enum UpgradeError {
         status: u16,
         /// The text after it in the status line.
         reason: String,
-        /// The body, cut at [`Limits::body`].
+        /// The body as the server wrote it, cut at [`Limits::body`]. It may repeat the request's
+        /// target with the secret in it, and hold bytes that a terminal obeys.
         body: String,
     },
     /// The server redirected without saying where to.
