@@ -2,36 +2,16 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too, may stop a test")]
 
+mod cli_support;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
-/// The example, beside which Cargo puts the tests. `cargo test` builds it first, `cargo test --test cli` does not.
-fn program() -> Command {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let path = BUILT.get_or_init(|| {
-        let mut path = std::env::current_exe().unwrap();
-        path.pop();
-        path.pop();
-        path.push("examples/pargzip");
-        if !path.exists() {
-            let mut cargo = Command::new(env!("CARGO"));
-            cargo.args(["build", "-p", "pargzip", "--example", "pargzip"]);
-            if !cfg!(debug_assertions) {
-                cargo.arg("--release");
-            }
-            assert!(cargo.status().unwrap().success());
-        }
-        path
-    });
-    let mut command = Command::new(path);
-    command.stdin(Stdio::null());
-    command
-}
+use cli_support::program;
 
 fn run(folder: &Path, args: &[&str]) -> Output {
     program().current_dir(folder).args(args).output().unwrap()

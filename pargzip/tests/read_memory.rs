@@ -73,22 +73,22 @@ fn case(name: &str) -> Option<(Source, usize)> {
         start,
         piece: piece.to_vec(),
         at: 0,
-        left: 40 << 20,
+        left: 24 << 20,
     };
     // As our own writer makes them, of 1 MiB.
     let text = text(1 << 20);
     let endless_name = b"\x1f\x8b\x08\x08\0\0\0\0\0\x03".to_vec();
     let claims_all = [sized(b"", Some(u32::MAX)), plain(b"")].concat();
     Some(match name {
-        "our own" => (again(sized(&text, None), 60), 16),
-        "our own, stored" => (again(stored(&text), 60), 20),
-        "another's, one member" => (again(plain(&vec![0; 60 << 20]), 1), 8),
-        "guessed members" => (again(plain(&text), 60), 16),
+        "our own" => (again(sized(&text, None), 30), 16),
+        "our own, stored" => (again(stored(&text), 40), 20),
+        "another's, one member" => (again(plain(&vec![0; 30 << 20]), 1), 8),
+        "guessed members" => (again(plain(&text), 30), 16),
         // The largest that are decompressed whole.
-        "bombs of the largest size" => (again(sized(&vec![0; 4 << 20], None), 40), 40),
-        "the largest, stored" => (again(stored(&vec![7; 4 << 20]), 15), 64),
-        "larger than the largest" => (again(stored(&vec![7; 5 << 20]), 12), 16),
-        "tiny members" => (again(plain(b""), 200_000), 8),
+        "bombs of the largest size" => (again(sized(&vec![0; 4 << 20], None), 20), 40),
+        "the largest, stored" => (again(stored(&vec![7; 4 << 20]), 12), 64),
+        "larger than the largest" => (again(stored(&vec![7; 5 << 20]), 8), 16),
+        "tiny members" => (again(plain(b""), 100_000), 8),
         "a name without end" => (after(endless_name, b"x"), 8),
         "a claim of 4 GB" => (after(claims_all, b"\0"), 8),
         "zeros after the end" => (after(plain(b"data"), b"\0"), 8),

@@ -89,19 +89,34 @@ pub(crate) struct Args {
     pub(crate) verbose: bool,
 
     /// Measure ourselves and whichever of gzip, pigz, igzip, bgzip are installed on this file
-    #[arg(long, value_name = "FILE", conflicts_with = "files")]
+    #[arg(
+        long,
+        help_heading = "Measuring",
+        value_name = "FILE",
+        conflicts_with = "files"
+    )]
     pub(crate) bench: Option<PathBuf>,
 
     /// With --bench: levels of ours to measure
-    #[arg(long, value_name = "N,N,...", value_delimiter = ',', default_values_t = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12])]
+    #[arg(long, help_heading = "Measuring", value_name = "N,N,...", value_delimiter = ',', default_values_t = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12])]
     pub(crate) bench_levels: Vec<u32>,
 
     /// With --bench: runs of each, of which the fastest counts
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(
+        long,
+        help_heading = "Measuring",
+        value_name = "N",
+        default_value_t = 1
+    )]
     pub(crate) rounds: usize,
 
     /// With --bench: draw ratio against speed
-    #[arg(long, value_name = "OUT.svg", requires = "bench")]
+    #[arg(
+        long,
+        help_heading = "Measuring",
+        value_name = "OUT.svg",
+        requires = "bench"
+    )]
     pub(crate) plot: Option<PathBuf>,
 
     /// Print completions for a shell

@@ -31,6 +31,13 @@ pub(crate) struct Point {
     memory: f64,
 }
 
+impl Point {
+    /// How many CPUs were at work: fewer than threads if something else kept them busy, so that the clock tells nothing.
+    fn busy(&self) -> f64 {
+        self.wall / self.cpu
+    }
+}
+
 /// A program, how it is told the level and the threads, and which levels it has.
 struct Tool {
     name: &'static str,
@@ -58,8 +65,8 @@ pub(crate) fn run(args: &Args) -> io::Result<()> {
         size,
         args.rounds.max(1)
     );
-    println!("| compress | level | ratio | MB/s | MB/s per CPU | peak MiB |");
-    println!("|---|---:|---:|---:|---:|---:|");
+    println!("| compress | level | ratio | MB/s | MB/s per CPU | CPUs busy | peak MiB |");
+    println!("|---|---:|---:|---:|---:|---:|---:|");
     let mut series = Vec::new();
     for tool in &tools {
         let mut points = Vec::new();
@@ -76,8 +83,13 @@ pub(crate) fn run(args: &Args) -> io::Result<()> {
             command.push(file.into());
             let point = fastest(args, &command, &output, size, level)?;
             println!(
-                "| {} | {level} | {:.3} | {:.0} | {:.0} | {:.1} |",
-                tool.name, point.ratio, point.wall, point.cpu, point.memory
+                "| {} | {level} | {:.3} | {:.0} | {:.0} | {:.2} | {:.1} |",
+                tool.name,
+                point.ratio,
+                point.wall,
+                point.cpu,
+                point.busy(),
+                point.memory
             );
             points.push(point);
             // Of each tool one file is kept, to be decompressed.
@@ -114,8 +126,8 @@ fn decompress(
     threads: usize,
     size: u64,
 ) -> io::Result<()> {
-    println!("\n| decompress | file by | threads | MB/s | MB/s per CPU | peak MiB |");
-    println!("|---|---|---:|---:|---:|---:|");
+    println!("\n| decompress | file by | threads | MB/s | MB/s per CPU | CPUs busy | peak MiB |");
+    println!("|---|---|---:|---:|---:|---:|---:|");
     let null = Path::new("/dev/null");
     for by in tools {
         let file = folder.join(format!("{}-{}.gz", by.name, kept_level(by)));
@@ -136,8 +148,13 @@ fn decompress(
                 command.push(file.clone().into());
                 let point = fastest(args, &command, null, size, 0)?;
                 println!(
-                    "| {} | {} | {threads} | {:.0} | {:.0} | {:.1} |",
-                    tool.name, by.name, point.wall, point.cpu, point.memory
+                    "| {} | {} | {threads} | {:.0} | {:.0} | {:.2} | {:.1} |",
+                    tool.name,
+                    by.name,
+                    point.wall,
+                    point.cpu,
+                    point.busy(),
+                    point.memory
                 );
             }
         }

@@ -19,7 +19,7 @@ const BOTTOM: f64 = 60.0;
 const STYLE: &str = "
 text{font:13px system-ui,-apple-system,'Segoe UI',Roboto,sans-serif;fill:#57606a}
 .title{font-size:16px;font-weight:600;fill:#1f2328}
-.level{font-size:11px}
+.level{font-size:11px;paint-order:stroke;stroke:#ffffff;stroke-width:3px;stroke-linejoin:round}
 .grid{stroke:#d0d7de;stroke-width:1}
 .ground{fill:#ffffff}
 .line{fill:none;stroke-width:2.5;stroke-linejoin:round;stroke-linecap:round}
@@ -30,7 +30,7 @@ text{font:13px system-ui,-apple-system,'Segoe UI',Roboto,sans-serif;fill:#57606a
 .s3{stroke:#bf8700}.f3{fill:#bf8700}
 .s4{stroke:#1a7f37}.f4{fill:#1a7f37}
 @media (prefers-color-scheme:dark){
-text{fill:#9da7b3}.title{fill:#f0f6fc}.grid{stroke:#30363d}.ground{fill:#0d1117}.halo{stroke:#0d1117}
+text{fill:#9da7b3}.title{fill:#f0f6fc}.grid{stroke:#30363d}.ground{fill:#0d1117}.halo,.level{stroke:#0d1117}
 .s0{stroke:#ff7b72}.f0{fill:#ff7b72}
 .s1{stroke:#8b949e}.f1{fill:#8b949e}
 .s2{stroke:#58a6ff}.f2{fill:#58a6ff}
