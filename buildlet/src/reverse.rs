@@ -126,7 +126,7 @@ pub enum Event {
     Refused {
         /// HTTP status.
         status: u16,
-        /// Its words.
+        /// Its words, in one line of at most 1,000 characters.
         text: String,
     },
     /// The session ended; commands that ran are killed.
@@ -199,7 +199,7 @@ async fn repeat(
             Err(RegisterError::Upgrade(UpgradeError::Refused { status, body, .. })) => {
                 on_event(Event::Refused {
                     status,
-                    text: body.trim().to_owned(),
+                    text: one_line(&body),
                 });
                 if (400..500).contains(&status) {
                     backoff.refused
@@ -331,6 +331,13 @@ async fn serve(buildlet: &Buildlet, mut listener: Listener) -> String {
     reason
 }
 
+/// What anybody may have written, fit for a terminal: no control characters, no end of pages.
+fn one_line(text: &str) -> String {
+    let calm = text.replace(char::is_control, " ");
+    let words: Vec<_> = calm.split_whitespace().collect();
+    words.join(" ").chars().take(1000).collect()
+}
+
 /// Why nobody is registered, in one line, with the server called by its name in a farm.
 fn in_farm_words(error: &RegisterError) -> String {
     match error {
@@ -407,6 +414,13 @@ mod tests {
                 ReverseError::Address(bad.to_owned())
             );
         }
+    }
+
+    #[test]
+    fn refusals_are_fit_for_a_terminal() {
+        assert_eq!(one_line("invalid build key\n"), "invalid build key");
+        assert_eq!(one_line("<p>\r\n\x1b[31m no\t!"), "<p> [31m no !");
+        assert_eq!(one_line(&"é".repeat(60_000)).chars().count(), 1000);
     }
 
     #[test]

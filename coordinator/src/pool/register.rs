@@ -149,12 +149,17 @@ impl Gate {
                 );
             }
             Ok(Ok(status)) => {
-                tracing::warn!(%hostname, version = status.version, "refused a worker: its buildlet is too old")
+                tracing::warn!(%hostname, version = status.version, "refused a worker: its buildlet is too old");
+                dialer.close_because("the buildlet is too old");
             }
             Ok(Err(error)) => {
                 tracing::warn!(%hostname, error = &error as &dyn std::error::Error, "refused a worker: it does not answer");
+                dialer.close_because("the worker does not answer as a buildlet does");
             }
-            Err(_) => tracing::warn!(%hostname, "refused a worker: it does not answer in time"),
+            Err(_) => {
+                tracing::warn!(%hostname, "refused a worker: it does not answer in time");
+                dialer.close_because("the worker did not answer in time");
+            }
         }
     }
 }

@@ -22,6 +22,9 @@ use crate::run::chain;
 const REMEMBER_LOST: Duration = Duration::from_secs(15 * 60);
 /// Longest a worker may take to empty its work directory.
 const CLEAN_TIMEOUT: Duration = Duration::from_secs(120);
+/// Longest wait at the end until a worker has been told of it.
+const FAREWELL: Duration = Duration::from_secs(1);
+const STOPPING: &str = "the coordinator stops";
 
 /// The workers that dialled in over `/reverse`.
 #[derive(Debug, Clone)]
@@ -110,14 +113,22 @@ impl ReversePool {
         inner.tasks.spawn(async move {
             tokio::select! {
                 reason = client.dead() => this.lost(&watched, session, &reason.to_string()),
-                () = this.stop.cancelled() => this.forget(&watched, session),
+                () = this.stop.cancelled() => {
+                    if let Some(dialer) = this.forget(&watched, session) {
+                        // Its idle connections would keep the session.
+                        client.mark_broken(STOPPING);
+                        dialer.close_because(STOPPING);
+                        // A worker that takes nothing any more is not waited for.
+                        let _ = tokio::time::timeout(FAREWELL, dialer.disconnected()).await;
+                    }
+                }
             }
         });
         Inner::clean(inner, name.clone(), session, |_| {});
         name
     }
 
-    /// Lets go of all workers; they will look for the next coordinator.
+    /// Lets go of all workers, and tells them why; they will look for the next coordinator. Takes at most about a second.
     pub async fn shutdown(&self) {
         self.inner.stop.cancel();
         self.inner.tasks.close();
@@ -250,18 +261,15 @@ impl Inner {
         if let Some((client, dialer)) = changed {
             tracing::info!(worker = name, reason, "worker lost");
             client.mark_broken(reason);
-            dialer.close();
+            dialer.close_because(reason);
         }
     }
 
-    /// Lets a worker go without a word.
-    fn forget(&self, name: &str, session: u64) {
+    /// Takes a worker off the list without a word.
+    fn forget(&self, name: &str, session: u64) -> Option<Dialer> {
         let mut workers = self.lock();
-        if workers.get(name).is_some_and(|e| e.session == session)
-            && let Some(entry) = workers.remove(name)
-        {
-            entry.dialer.close();
-        }
+        workers.get(name).filter(|entry| entry.session == session)?;
+        workers.remove(name).map(|entry| entry.dialer)
     }
 
     /// Changes a worker's record, if it is still that session's and not lost; then tells everybody.
@@ -329,7 +337,7 @@ impl Drop for ReverseHold {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use revdial::{DialerConfig, Registry, Stream};
+    use revdial::{DialerConfig, Listener, Registry, Stream};
 
     fn pool() -> ReversePool {
         ReversePool::new(broadcast::channel(64).0)
@@ -343,6 +351,10 @@ mod tests {
             std::future::pending::<()>().await;
         });
         let dialer = registry.register(Stream::new(ours), DialerConfig::default());
+        join_as(pool, dialer, hostname)
+    }
+
+    fn join_as(pool: &ReversePool, dialer: Dialer, hostname: &str) -> (String, Dialer) {
         let registration = Registration {
             hostname: hostname.into(),
             host_type: "linux".into(),
@@ -377,6 +389,23 @@ mod tests {
             .await
             .unwrap();
         assert!(pool.offers().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn workers_hear_why_before_the_shutdown_is_over() {
+        let pool = pool();
+        let (ours, theirs) = tokio::io::duplex(1 << 16);
+        let mut worker = Listener::mux(Stream::new(theirs), Default::default());
+        let dialer = Dialer::mux(Stream::new(ours), Default::default());
+        let _dialer = join_as(&pool, dialer, "box");
+        // It is asked something, and takes its time.
+        let _stream = worker.accept().await.unwrap();
+        pool.shutdown().await;
+        let reason = tokio::time::timeout(Duration::ZERO, worker.closed()).await;
+        assert_eq!(
+            reason.unwrap().to_string(),
+            "closed by the peer: the coordinator stops"
+        );
     }
 
     #[tokio::test(start_paused = true)]
