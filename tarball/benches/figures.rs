@@ -14,6 +14,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use cap_std::{ambient_authority, fs::Dir};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use tarball::{Links, PackOptions, UnpackOptions, pack, pack_gz, unpack, unpack_gz};
 
 const FILES: usize = 12_000;
@@ -182,18 +184,12 @@ fn measure(run: &impl Fn()) -> [Duration; 2] {
 
 /// Of this process and the children it has waited for.
 fn cpu_time() -> Duration {
-    // proc(5): fields 14 to 17, in hundredths of a second; the second may hold blanks, and ends in `)`.
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let ticks: u64 = stat
-        .rsplit(')')
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .skip(11)
-        .take(4)
-        .filter_map(|field| field.parse::<u64>().ok())
-        .sum();
-    Duration::from_millis(ticks * 10)
+    [UsageWho::RUSAGE_SELF, UsageWho::RUSAGE_CHILDREN]
+        .into_iter()
+        .filter_map(|who| getrusage(who).ok())
+        .flat_map(|usage| [usage.user_time(), usage.system_time()])
+        .map(|time| Duration::from_micros(time.num_microseconds().unsigned_abs()))
+        .sum()
 }
 
 fn shell(dir: &Path, line: &str) {

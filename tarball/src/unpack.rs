@@ -63,7 +63,7 @@ pub(crate) fn unpack_then(
 
 /// As [`unpack`], for a tar stream compressed with gzip, of one or more members.
 ///
-/// The checksum of every member is verified, and what follows the last one must be another.
+/// The checksum of every member is verified, and nothing but zeros may follow the last one.
 ///
 /// # Errors
 ///

@@ -99,6 +99,11 @@ fn trailers_are_verified() {
     assert_eq!(fault(&isize), "tar error: gzip: invalid checksum");
     let garbage = [&good[..], b"garbage behind it"].concat();
     assert_eq!(fault(&garbage), "tar error: gzip: invalid header");
+    // Only zeros up to the end are no garbage.
+    let padded = [&good[..], &[0; 1000]].concat();
+    assert_eq!(unpack(&padded[..]).0.unwrap().files, 2);
+    let behind_zeros = [&padded[..], &good[..]].concat();
+    assert_eq!(fault(&behind_zeros), "tar error: gzip: invalid header");
     let second = [&good[..], &gz(b"")[..12]].concat();
     assert_eq!(fault(&second), "tar error: unexpected EOF");
     let (result, tree) = unpack(&crc[..]);

@@ -282,7 +282,7 @@ fn cut_at_every_byte() {
         .end();
     let content = whole.len() - 1024;
     // Inside a block one place is like the other, so there every seventh byte will do.
-    let telling = |cut: &usize| cut % 7 == 0 || !(20..492).contains(&(cut % 512));
+    let telling = |cut: &usize| cut.is_multiple_of(7) || !(20..492).contains(&(cut % 512));
     for cut in (1..content + 512).filter(telling) {
         let sandbox = Sandbox::new();
         let error = sandbox
