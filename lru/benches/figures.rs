@@ -2,12 +2,14 @@
 //!
 //! Numbers to numbers, Zipf 0.9 over a million keys, room for 100,000. `goi`: get, and insert on a miss. `hit`: get what is
 //! there. `evict`: insert what is not. Rounds alternate between the peers; the median counts. ns = wall time / operations.
+//! Arguments such as `goi-1t` choose among the loads.
 
 #![expect(clippy::unwrap_used, reason = "a bench")]
 
 use std::hint::black_box;
 use std::num::NonZeroUsize;
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 const KEYS: u64 = 1_000_000;
@@ -135,20 +137,30 @@ fn main() {
         (Load::Evict, "evict"),
     ] {
         for threads in [1, 2] {
-            if load == Load::Evict && threads == 2 {
+            let chosen = std::env::args().skip(1).filter(|arg| arg != "--bench");
+            let chosen: Vec<_> = chosen.collect();
+            if load == Load::Evict && threads == 2
+                || !chosen.is_empty() && !chosen.contains(&format!("{name}-{threads}t"))
+            {
                 continue;
             }
             let mut times = PEERS.map(|_| Vec::new());
+            let mut rates = PEERS.map(|_| 0.0);
             for _ in 0..ROUNDS {
-                for (times, &name) in times.iter_mut().zip(&PEERS) {
+                for ((times, rate), &name) in times.iter_mut().zip(&mut rates).zip(&PEERS) {
                     // So slow that a part tells as much.
                     let share = if name == "moka" { 16 } else { 1 };
-                    times.push(run(name, load, threads, &keys[..keys.len() / share]));
+                    let (ns, hits) = run(name, load, threads, &keys[..keys.len() / share]);
+                    times.push(ns);
+                    *rate = hits;
                 }
             }
             let times = times.map(median);
-            for (peer, ns) in PEERS.iter().zip(times) {
-                println!("# lru-{name}-{threads}t {peer} {ns:.1} ns");
+            for ((peer, ns), rate) in PEERS.iter().zip(times).zip(rates) {
+                println!(
+                    "# lru-{name}-{threads}t {peer} {ns:.1} ns, {:.1} % hits",
+                    100.0 * rate
+                );
             }
             let of = |peer: &str| times[PEERS.iter().position(|&name| name == peer).unwrap()];
             let fastest = ["schnellru+pl", "hashlink+pl", "lru+pl"]
@@ -190,8 +202,8 @@ fn main() {
     }
 }
 
-/// Nanoseconds for each operation.
-fn run(name: &str, load: Load, threads: usize, keys: &[u64]) -> f64 {
+/// Nanoseconds for each operation, and the share of lookups that found something.
+fn run(name: &str, load: Load, threads: usize, keys: &[u64]) -> (f64, f64) {
     // So much room that approximate caches do not evict either.
     let capacity = if load == Load::Hit {
         2 * CAPACITY
@@ -230,38 +242,48 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn time<P: Peer>(self, cache: P) -> f64 {
+    fn time<P: Peer>(self, cache: P) -> (f64, f64) {
         for key in 0..CAPACITY as u64 {
             cache.insert(key.wrapping_mul(SCATTER), key);
         }
         let barrier = Barrier::new(self.threads + 1);
+        let hits = AtomicUsize::new(0);
         let start = std::thread::scope(|scope| {
             for part in self.keys.chunks(self.keys.len() / self.threads) {
-                let (cache, barrier) = (&cache, &barrier);
+                let (cache, barrier, hits) = (&cache, &barrier, &hits);
                 scope.spawn(move || {
                     barrier.wait();
-                    self.work(cache, part);
+                    hits.fetch_add(self.work(cache, part), Ordering::Relaxed);
                 });
             }
             barrier.wait();
             Instant::now()
         });
-        start.elapsed().as_nanos() as f64 / self.keys.len() as f64
+        let count = self.keys.len() as f64;
+        (
+            start.elapsed().as_nanos() as f64 / count,
+            hits.into_inner() as f64 / count,
+        )
     }
 
+    /// Gives how many lookups found something.
     #[inline(never)]
-    fn work<P: Peer>(self, cache: &P, keys: &[u64]) {
+    fn work<P: Peer>(self, cache: &P, keys: &[u64]) -> usize {
+        let mut hits = 0;
         match self.load {
             Load::GetOrInsert => {
                 for key in keys.iter().map(|key| key.wrapping_mul(SCATTER)) {
-                    if cache.get(key).is_none() {
+                    if cache.get(key).is_some() {
+                        hits += 1;
+                    } else {
                         cache.insert(key, key);
                     }
                 }
             }
             Load::Hit => {
                 for key in keys {
-                    black_box(cache.get((key % CAPACITY as u64).wrapping_mul(SCATTER)));
+                    let value = cache.get((key % CAPACITY as u64).wrapping_mul(SCATTER));
+                    hits += usize::from(black_box(value).is_some());
                 }
             }
             Load::Evict => {
@@ -270,6 +292,7 @@ impl Job<'_> {
                 }
             }
         }
+        hits
     }
 }
 

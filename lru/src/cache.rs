@@ -1,6 +1,7 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,8 +34,21 @@ pub struct Cache<K, V, S = DefaultHasher> {
 }
 
 struct Shared<K, V, S> {
-    core: Lock<Core<K, V>>,
+    core: Apart<Lock<Core<K, V>>>,
     config: Config<K, V, S>,
+}
+
+/// Alone in its cache lines: what all threads only read is not carried to and fro with what they write.
+#[repr(align(128))]
+struct Apart<T>(T);
+
+impl<T> Deref for Apart<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.0
+    }
 }
 
 impl<K: Hash + Eq, V> Cache<K, V> {
@@ -100,6 +114,16 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
     /// room. Gives what was replaced.
     #[inline]
     pub fn insert(&self, key: K, value: V) -> Option<V> {
+        let Shared { core, config } = &*self.shared;
+        if config.is_plain() {
+            let hash = config.hash(&key);
+            let mut core = core.lock();
+            if core.is_plain() {
+                let inserted = core.insert_plain(hash, key, value);
+                drop(core);
+                return config.settle(inserted);
+            }
+        }
         self.insert_for(key, value, None)
     }
 
@@ -108,7 +132,6 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
         self.insert_for(key, value, Some(ttl))
     }
 
-    #[inline]
     fn insert_for(&self, key: K, value: V, ttl: Option<Duration>) -> Option<V> {
         let Shared { core, config } = &*self.shared;
         let mut out = Outbox::new();
@@ -208,7 +231,7 @@ impl<K, V, S> Cache<K, V, S> {
     pub(crate) fn from_parts(core: Core<K, V>, config: Config<K, V, S>) -> Self {
         Self {
             shared: Arc::new(Shared {
-                core: Lock::new(core),
+                core: Apart(Lock::new(core)),
                 config,
             }),
         }

@@ -3,7 +3,7 @@ use std::hash::{BuildHasher, Hash};
 use std::time::{Duration, Instant};
 
 use crate::cache::Cache;
-use crate::core::{Core, Entry, Extra};
+use crate::core::{Core, Entry, Extra, Plain};
 use crate::evicted::{Outbox, Reason};
 use crate::hasher::DefaultHasher;
 use crate::lru::Lru;
@@ -201,6 +201,30 @@ impl<K, V, S> Config<K, V, S> {
             key,
             value,
             extra: Extra { weight, deadline },
+        }
+    }
+
+    /// Whether a new entry has neither a weight of its own nor a deadline, unless it is given one.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.weigher.is_none() && self.ttl.is_none()
+    }
+
+    /// What was replaced in a plain cache, for the caller; what was evicted is reported.
+    #[inline]
+    pub(crate) fn settle(&self, inserted: Plain<K, V>) -> Option<V> {
+        match inserted {
+            Plain::New => None,
+            Plain::Replaced(key, old) => {
+                drop(key);
+                Some(old)
+            }
+            Plain::Evicted((key, value)) => {
+                if let Some(listener) = &self.listener {
+                    listener(key, value, Reason::Evicted);
+                }
+                None
+            }
         }
     }
 

@@ -70,6 +70,14 @@ pub(crate) enum Inserted<K, V> {
     },
 }
 
+/// What came of an insertion into a plain cache.
+pub(crate) enum Plain<K, V> {
+    New,
+    /// There was one, whose key was kept; this is the new one.
+    Replaced(K, V),
+    Evicted((K, V)),
+}
+
 impl<K, V> Core<K, V> {
     pub(crate) fn new(capacity: usize, max_weight: u64) -> Self {
         Self {
@@ -110,9 +118,9 @@ impl<K, V> Core<K, V> {
         self.stats
     }
 
-    /// The slot of a key, expired or not, or its place in the index.
+    /// The slot of a key, expired or not.
     #[inline]
-    fn find<Q>(&self, hash: u32, key: &Q) -> Result<u32, usize>
+    fn find<Q>(&self, hash: u32, key: &Q) -> Option<u32>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
@@ -127,7 +135,7 @@ impl<K, V> Core<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let at = self.find(hash, key).ok()?;
+        let at = self.find(hash, key)?;
         (!self.is_expired(at, self.time(now))).then_some(at)
     }
 
@@ -144,7 +152,7 @@ impl<K, V> Core<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let Ok(at) = self.find(hash, key) else {
+        let Some(at) = self.find(hash, key) else {
             self.stats.misses += 1;
             return None;
         };
@@ -168,8 +176,34 @@ impl<K, V> Core<K, V> {
         self.ring.value_mut(at)
     }
 
-    /// Inserts as the most recently used one. `out` gets what had to make room.
+    /// Whether entries have neither weights nor deadlines: then there is much that need not be looked at.
     #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.tracked && self.max_weight == 0
+    }
+
+    /// As [`insert`](Self::insert), for a cache that is plain.
+    #[inline]
+    pub(crate) fn insert_plain(&mut self, hash: u32, key: K, value: V) -> Plain<K, V>
+    where
+        K: Eq,
+    {
+        let found = self.find(hash, &key);
+        self.stats.insertions += 1;
+        if let Some(at) = found {
+            let old = mem::replace(self.ring.value_mut(at), value);
+            self.ring.touch(at);
+            return Plain::Replaced(key, old);
+        }
+        if self.ring.len() < self.capacity {
+            self.push(hash, key, value);
+            return Plain::New;
+        }
+        self.stats.evictions += 1;
+        Plain::Evicted(self.renew_oldest(hash, key, value))
+    }
+
+    /// Inserts as the most recently used one. `out` gets what had to make room.
     pub(crate) fn insert(
         &mut self,
         entry: Entry<K, V>,
@@ -179,10 +213,6 @@ impl<K, V> Core<K, V> {
     where
         K: Eq,
     {
-        let len = self.ring.len();
-        if len == self.index.room() && len < self.capacity {
-            self.grow();
-        }
         let found = self.find(entry.hash, &entry.key);
         let extra = entry.extra;
         if extra != Extra::NONE {
@@ -192,15 +222,15 @@ impl<K, V> Core<K, V> {
         let now = self.time(now);
         if self.max_weight > 0 && extra.weight > self.max_weight {
             self.stats.rejections += 1;
-            let old = found.ok().and_then(|at| self.remove_live(at, now, out));
+            let old = found.and_then(|at| self.remove_live(at, now, out));
             let Entry { key, value, .. } = entry;
             return Inserted::Rejected { key, value, old };
         }
         self.stats.insertions += 1;
         match found {
-            Ok(at) => self.replace(at, entry, now, out),
-            Err(place) => {
-                self.add(place, entry, now, out);
+            Some(at) => self.replace(at, entry, now, out),
+            None => {
+                self.add(entry, now, out);
                 Inserted::New
             }
         }
@@ -231,21 +261,17 @@ impl<K, V> Core<K, V> {
         inserted
     }
 
-    /// Inserts what is not there, at its place in the index.
-    #[inline]
-    fn add(&mut self, mut place: usize, entry: Entry<K, V>, now: u64, out: &mut Outbox<K, V>) {
+    /// Inserts what is not there.
+    fn add(&mut self, entry: Entry<K, V>, now: u64, out: &mut Outbox<K, V>) {
         let Entry {
             hash,
             key,
             value,
             extra,
         } = entry;
-        if self.fit_weight(extra.weight, now, out) {
-            place = self.index.free(hash);
-        }
+        self.fit_weight(extra.weight, now, out);
         if self.ring.len() < self.capacity {
-            let at = self.ring.push(hash, key, value);
-            self.index.insert(place, hash, at);
+            self.push(hash, key, value);
             if self.tracked {
                 self.extras.push(extra);
                 self.weight += u128::from(extra.weight);
@@ -254,13 +280,31 @@ impl<K, V> Core<K, V> {
         }
         let at = self.ring.oldest();
         let reason = self.reason(at, now);
-        let old_hash = self.ring.hash(at);
-        self.index.insert(place, hash, at);
-        self.index.remove(old_hash, at);
-        let (old_key, old) = self.ring.renew_oldest(hash, key, value);
         self.set_extra(at, extra);
         self.count(reason);
+        let (old_key, old) = self.renew_oldest(hash, key, value);
         out.push(old_key, old, reason);
+    }
+
+    #[inline]
+    fn push(&mut self, hash: u32, key: K, value: V) {
+        if self.index.is_full() || self.ring.len() == self.index.room() {
+            self.grow();
+        }
+        let place = self.index.insert(hash, self.ring.len() as u32);
+        self.ring.push(hash, place, key, value);
+    }
+
+    /// Puts an entry in the place of the oldest.
+    #[inline]
+    fn renew_oldest(&mut self, hash: u32, key: K, value: V) -> (K, V) {
+        if self.index.is_full() {
+            self.grow();
+        }
+        let at = self.ring.oldest();
+        self.index.remove(self.ring.place(at));
+        let place = self.index.insert(hash, at);
+        self.ring.renew_oldest(hash, place, key, value)
     }
 
     #[inline]
@@ -273,11 +317,11 @@ impl<K, V> Core<K, V> {
 
     /// Removes the entry of a slot. That of the last slot takes its slot.
     pub(crate) fn remove(&mut self, at: u32) -> (K, V) {
-        self.index.remove(self.ring.hash(at), at);
+        self.index.remove(self.ring.place(at));
         let removed = self.ring.remove(at);
         let last = self.ring.len() as u32;
         if at != last {
-            self.index.moved(self.ring.hash(at), last, at);
+            self.index.moved(self.ring.place(at), at);
         }
         if self.tracked {
             self.weight -= u128::from(self.extras.swap_remove(at as usize).weight);
@@ -297,7 +341,7 @@ impl<K, V> Core<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let at = self.find(hash, key).ok()?;
+        let at = self.find(hash, key)?;
         let now = self.time(now);
         self.remove_live(at, now, out)
     }
@@ -396,12 +440,17 @@ impl<K, V> Core<K, V> {
         self.ring.take()
     }
 
-    /// Takes twice the memory, but none for more than may be there.
+    /// Takes twice the memory where there is no room for more entries, but none for more than may be there; and makes room
+    /// in the index.
     #[cold]
+    #[inline(never)]
     fn grow(&mut self) {
-        let room = (2 * self.len()).max(8).min(self.capacity);
-        self.ring.reserve(room);
-        self.index.rebuild(room, self.ring.hashes());
+        let mut room = self.index.room();
+        if self.len() >= room {
+            room = (2 * self.len()).max(8).min(self.capacity);
+            self.ring.reserve(room);
+        }
+        self.index.rebuild(room, self.ring.places());
     }
 
     /// Gives memory back if three quarters of it are unused.
@@ -410,7 +459,7 @@ impl<K, V> Core<K, V> {
         if self.index.room() / 4 > len {
             self.ring.shrink();
             self.extras.shrink_to_fit();
-            self.index.rebuild(len, self.ring.hashes());
+            self.index.rebuild(len, self.ring.places());
         }
     }
 
@@ -436,17 +485,15 @@ impl<K, V> Core<K, V> {
         }
     }
 
-    /// Evicts until that much more has room. Says whether there is such a limit.
-    #[inline]
-    fn fit_weight(&mut self, more: u64, now: u64, out: &mut Outbox<K, V>) -> bool {
+    /// Evicts until that much more has room.
+    fn fit_weight(&mut self, more: u64, now: u64, out: &mut Outbox<K, V>) {
         if self.max_weight == 0 {
-            return false;
+            return;
         }
         let most = u128::from(self.max_weight - more);
         while self.total() > most {
             self.evict_oldest(now, out);
         }
-        true
     }
 
     fn total(&self) -> u128 {

@@ -95,6 +95,11 @@ impl<K: Hash + Eq, V, S: BuildHasher> Lru<K, V, S> {
     /// room. Gives what was replaced.
     #[inline]
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
+        if self.config.is_plain() && self.core.is_plain() {
+            let hash = self.config.hash(&key);
+            let inserted = self.core.insert_plain(hash, key, value);
+            return self.config.settle(inserted);
+        }
         self.insert_for(key, value, None)
     }
 

@@ -1,17 +1,21 @@
 use std::mem;
 
-/// Entries in the order of their use: slots without holes, each linked to the next more and the next less recently used one,
-/// the newest with the oldest.
+/// Entries in the order of their use: slots without holes, each linked to the next more and the next less recently used one.
 pub(crate) struct Ring<K, V> {
     nodes: Vec<Node<K, V>>,
-    /// The most recently used one, if there is any. The next newer one is the least recently used one.
+    /// The most recently used one, if there is any. Its link to a newer one means nothing.
     head: u32,
+    /// The least recently used one, if there is any. Its link to an older one means nothing.
+    tail: u32,
 }
 
 pub(crate) struct Node<K, V> {
     newer: u32,
     older: u32,
+    /// Kept, so that neither growing nor evicting calls code of the user.
     hash: u32,
+    /// In the index.
+    place: u32,
     key: K,
     value: V,
 }
@@ -21,6 +25,7 @@ impl<K, V> Ring<K, V> {
         Self {
             nodes: Vec::new(),
             head: 0,
+            tail: 0,
         }
     }
 
@@ -37,14 +42,16 @@ impl<K, V> Ring<K, V> {
         self.nodes.shrink_to_fit();
     }
 
-    /// In the order of their slots.
-    pub(crate) fn hashes(&self) -> impl Iterator<Item = u32> {
-        self.nodes.iter().map(|node| node.hash)
+    /// Hashes and places, in the order of their slots.
+    pub(crate) fn places(&mut self) -> impl Iterator<Item = (u32, &mut u32)> {
+        self.nodes
+            .iter_mut()
+            .map(|node| (node.hash, &mut node.place))
     }
 
     #[inline]
-    pub(crate) fn hash(&self, at: u32) -> u32 {
-        self.nodes[at as usize].hash
+    pub(crate) fn place(&self, at: u32) -> u32 {
+        self.nodes[at as usize].place
     }
 
     #[inline]
@@ -72,7 +79,7 @@ impl<K, V> Ring<K, V> {
     /// The slot of the least recently used entry. There must be one.
     #[inline]
     pub(crate) fn oldest(&self) -> u32 {
-        self.newer(self.head)
+        self.tail
     }
 
     /// Of no meaning after the last.
@@ -93,41 +100,44 @@ impl<K, V> Ring<K, V> {
         if at == self.head {
             return;
         }
-        let oldest = self.oldest();
-        if at != oldest {
-            self.unlink(at);
-            self.link(at, oldest);
+        let node = &mut self.nodes[at as usize];
+        let (newer, older) = (node.newer, node.older);
+        node.older = self.head;
+        if at == self.tail {
+            self.tail = newer;
+        } else {
+            self.nodes[newer as usize].older = older;
+            self.nodes[older as usize].newer = newer;
         }
-        // The oldest has its place already: between the newest and the next oldest.
+        self.nodes[self.head as usize].newer = at;
         self.head = at;
     }
 
-    /// Adds an entry as the most recently used one; gives its slot.
+    /// Adds an entry as the most recently used one. It goes to the slot whose number is the length before.
     #[inline]
-    pub(crate) fn push(&mut self, hash: u32, key: K, value: V) -> u32 {
+    pub(crate) fn push(&mut self, hash: u32, place: u32, key: K, value: V) {
         let at = self.nodes.len() as u32;
-        let node = Node {
+        self.nodes.push(Node {
             newer: at,
-            older: at,
+            older: self.head,
             hash,
+            place,
             key,
             value,
-        };
-        self.nodes.push(node);
-        if at > 0 {
-            self.link(at, self.oldest());
-        }
+        });
+        // The first one is its own neighbour, which means nothing.
+        self.nodes[self.head as usize].newer = at;
         self.head = at;
-        at
     }
 
-    /// Puts an entry into the place of the least recently used one, as the most recently used one.
+    /// Puts an entry into the slot of the least recently used one, as the most recently used one.
     #[inline]
-    pub(crate) fn renew_oldest(&mut self, hash: u32, key: K, value: V) -> (K, V) {
-        let at = self.oldest();
-        self.head = at;
+    pub(crate) fn renew_oldest(&mut self, hash: u32, place: u32, key: K, value: V) -> (K, V) {
+        let at = self.tail;
+        self.touch(at);
         let node = &mut self.nodes[at as usize];
         node.hash = hash;
+        node.place = place;
         (
             mem::replace(&mut node.key, key),
             mem::replace(&mut node.value, value),
@@ -136,23 +146,33 @@ impl<K, V> Ring<K, V> {
 
     /// Removes an entry. That of the last slot takes its slot.
     pub(crate) fn remove(&mut self, at: u32) -> (K, V) {
-        if at == self.head {
-            self.head = self.older(at);
-        }
-        self.unlink(at);
         let last = (self.nodes.len() - 1) as u32;
         let removed = self.nodes.swap_remove(at as usize);
+        let Node { newer, older, .. } = removed;
+        if last == 0 {
+            (self.head, self.tail) = (0, 0);
+            return (removed.key, removed.value);
+        }
+        let here = |slot: u32| if slot == last { at } else { slot };
+        match (at == self.head, at == self.tail) {
+            (true, _) => self.head = older,
+            (_, true) => self.tail = newer,
+            _ => {
+                self.nodes[here(newer) as usize].older = older;
+                self.nodes[here(older) as usize].newer = newer;
+            }
+        }
         if at != last {
             let Node { newer, older, .. } = self.nodes[at as usize];
-            if newer == last {
-                // It is alone.
-                (self.nodes[at as usize].newer, self.nodes[at as usize].older) = (at, at);
-            } else {
-                self.nodes[newer as usize].older = at;
-                self.nodes[older as usize].newer = at;
-            }
             if self.head == last {
                 self.head = at;
+            } else {
+                self.nodes[newer as usize].older = at;
+            }
+            if self.tail == last {
+                self.tail = at;
+            } else {
+                self.nodes[older as usize].newer = at;
             }
         }
         (removed.key, removed.value)
@@ -160,26 +180,7 @@ impl<K, V> Ring<K, V> {
 
     /// Takes everything out.
     pub(crate) fn take(&mut self) -> Vec<Node<K, V>> {
-        self.head = 0;
+        (self.head, self.tail) = (0, 0);
         mem::take(&mut self.nodes)
-    }
-
-    /// Makes the neighbours of a slot neighbours of each other.
-    #[inline]
-    fn unlink(&mut self, at: u32) {
-        let Node { newer, older, .. } = self.nodes[at as usize];
-        self.nodes[newer as usize].older = older;
-        self.nodes[older as usize].newer = newer;
-    }
-
-    /// Puts a slot between the newest one and the oldest one.
-    #[inline]
-    fn link(&mut self, at: u32, oldest: u32) {
-        let newest = self.head;
-        let node = &mut self.nodes[at as usize];
-        node.newer = oldest;
-        node.older = newest;
-        self.nodes[newest as usize].newer = at;
-        self.nodes[oldest as usize].older = at;
     }
 }
