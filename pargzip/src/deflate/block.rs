@@ -4,7 +4,7 @@ use super::bits::BitWriter;
 use super::huffman;
 
 /// Literals and copies in a block. Fewer would fit their codes more closely, and pay more for telling the codes: with half
-/// as many and with half as many more, files are the same size within 0.2 %, and compressing is slower by 2 to 5 %.
+/// as many and with half as many more, files are the same size within 0.2 %, and compressing is slower by 1 to 5 %.
 pub(super) const TOKENS: usize = 16 << 10;
 
 /// The longest code deflate allows for literals, lengths and distances.

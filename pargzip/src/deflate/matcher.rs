@@ -38,7 +38,7 @@ impl Matcher {
     ///
     /// The hash of the next byte is looked up before it is known whether this one begins a copy. If it does, the next is
     /// remembered, which is wanted anyway; if not, its place is at hand already. Where copies begin cannot be predicted,
-    /// and that is what the time goes into: this takes a tenth less than one lookup after the other.
+    /// and that is what the time goes into: this takes 4 to 8 % less than one lookup after the other.
     pub(super) fn fill(&mut self, input: &[u8], begin: usize, block: &mut Block) -> usize {
         let (tokens, mut count) = block.parts();
         let mut at = begin;
@@ -102,7 +102,7 @@ fn word(input: &[u8], at: usize) -> Option<u64> {
 /// How far back the hash of a word was seen last, modulo 2^16. Now it is here.
 #[inline(always)]
 fn turn(table: &mut Table, word: u64, at: usize) -> u16 {
-    // Of four bytes, by 2^32 through the golden ratio. Five make logs 5 % smaller and source 2 %, and take longer.
+    // Of four bytes, by 2^32 through the golden ratio. Five make logs 5 % smaller and sources 2 %, and those take longer.
     let hash = (word as u32).wrapping_mul(0x9e37_79b1) >> (32 - BITS);
     let place = &mut table[hash as usize];
     let distance = (at as u16).wrapping_sub(*place);
