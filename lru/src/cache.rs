@@ -18,7 +18,7 @@ use crate::stats::Stats;
 /// Every operation takes one short lock and constant time, growing and shrinking amortised, except those that say otherwise.
 /// Values are handed out as clones: put what is large into an [`Arc`].
 ///
-/// Under the lock run comparisons of keys, clones of values, the clock, and the hashes of all keys when the table grows.
+/// Under the lock run comparisons of keys, clones of values and the clock.
 /// Weighers, listeners, the closures that make values, and the destructors of what leaves the cache run outside of it and
 /// may use the cache. A panic in any of them leaves the cache usable, as it was before the operation or as it is after it.
 ///

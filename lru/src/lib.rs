@@ -25,8 +25,8 @@
 //! * What has expired is never given out. It goes when somebody asks for it, when its turn to be evicted comes, or through
 //!   `purge_expired`; until then it counts in `len`.
 //! * A panic in code of yours (hashes, comparisons, clones, weighers, listeners, closures, destructors) leaves the cache whole.
-//! * Entries lie in the places of a hash table, linked by the numbers of those places. No operation but those that say so
-//!   takes more than constant time, growing amortised: now and then an insertion moves all entries to another table.
+//! * Entries lie in a vector, linked and found by their numbers. No operation but those that say so takes more than constant
+//!   time, amortised: now and then an insertion makes more room, or the table of numbers anew.
 //!
 //! # What it does not do
 //!
