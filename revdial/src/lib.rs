@@ -81,6 +81,7 @@ mod reason;
 mod register;
 #[cfg(feature = "server")]
 pub mod server;
+mod sync;
 pub mod upgrade;
 pub mod v1;
 mod v2;

@@ -48,7 +48,7 @@ pub(super) fn start(dialect: Dialect, role: Role, transport: Stream, config: Con
     let (reader, writer) = tokio::io::split(transport);
     let session = Session::new(dialect, role, config.limits.clone());
     let link = Link::new(session, config, writer);
-    tokio::spawn(driver::run(Arc::clone(&link), reader));
+    crate::sync::spawn(driver::run(Arc::clone(&link), reader));
     link
 }
 

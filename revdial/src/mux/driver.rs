@@ -68,12 +68,7 @@ pub(super) async fn run(link: Arc<Link>, reader: ReadHalf<Stream>) {
     if let Some(code) = farewell(&reason)
         && dialect == Dialect::Mux
     {
-        let text = match &reason {
-            CloseReason::Local => String::new(),
-            CloseReason::LocalBecause(why) => why.clone(),
-            reason => reason.to_string(),
-        };
-        rest.copy(&with_reason(Kind::GoAway, 0, code.to_byte(), &text));
+        rest.copy(&with_reason(Kind::GoAway, 0, code.to_byte(), &reason.farewell()));
     }
     let goodbye = async {
         write_all(&mut writer, &mut rest).await?;

@@ -3,7 +3,7 @@
 use std::{
     io, mem,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -20,7 +20,12 @@ use super::{
     session::{Event, Session},
     woken::Woken,
 };
-use crate::{CloseReason, Stream, reason::Ending, v2::link::is_hang_up};
+use crate::{
+    CloseReason, Stream,
+    reason::Ending,
+    sync::{Mutex, MutexGuard},
+    v2::link::is_hang_up,
+};
 
 /// Batches a task writes for others before it leaves the rest to the driver.
 const ROUNDS: usize = 4;

@@ -76,6 +76,14 @@ impl Session {
             batch.copy(&number(Kind::Ping, token));
         }
         if let Some(goodbye) = self.goodbye_due.take() {
+            // After it the peer expects no streams, but these were opened before.
+            for id in &self.ready {
+                if let Some(entry) = self.streams.get_mut(id)
+                    && std::mem::take(&mut entry.opening)
+                {
+                    batch.header(Header::empty(Kind::New, *id));
+                }
+            }
             batch.copy(&goodbye);
         }
     }

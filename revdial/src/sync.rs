@@ -1,0 +1,5 @@
+//! What the tasks of a multiplexed session agree by. `tests/shuttle.rs` puts others in its place,
+//! and tries schedules.
+
+pub(crate) use std::sync::{Mutex, MutexGuard};
+pub(crate) use tokio::spawn;
