@@ -13,6 +13,7 @@
     reason = "these are the crate's private modules"
 )]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test program")]
+#![allow(clippy::needless_pass_by_ref_mut, reason = "what is public in the crate is not here")]
 
 use std::{
     collections::VecDeque,

@@ -68,7 +68,12 @@ pub(super) async fn run(link: Arc<Link>, reader: ReadHalf<Stream>) {
     if let Some(code) = farewell(&reason)
         && dialect == Dialect::Mux
     {
-        rest.copy(&with_reason(Kind::GoAway, 0, code.to_byte(), &reason.farewell()));
+        rest.copy(&with_reason(
+            Kind::GoAway,
+            0,
+            code.to_byte(),
+            &reason.farewell(),
+        ));
     }
     let goodbye = async {
         write_all(&mut writer, &mut rest).await?;

@@ -433,7 +433,9 @@ impl Link {
         let done = self.wrote(progress, |state| {
             rest.for_each(|slice| before.copy(slice));
             state.batch = before;
-            state.session.not_bypassed(frames.id, frames.payload.len() - begun);
+            state
+                .session
+                .not_bypassed(frames.id, frames.payload.len() - begun);
         });
         if !done {
             // Others have queued something meanwhile.
