@@ -362,3 +362,43 @@ async fn dropped_ends_close_the_connection_once_all_is_delivered() {
         CloseReason::Peer(None)
     ));
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_largest_and_the_smallest_times_are_times() {
+    let with = |set: fn(&mut Config, Duration)| {
+        [Duration::ZERO, Duration::MAX].map(|time| {
+            let mut config = Config::default();
+            set(&mut config, time);
+            config
+        })
+    };
+    let configs = [
+        with(|config, time| config.keep_alive = Some(time)),
+        with(|config, time| config.idle_timeout = time.max(Duration::from_secs(1))),
+        with(|config, time| config.write_timeout = time.max(Duration::from_secs(1))),
+        with(|config, time| config.deadlock_break_after = time),
+    ];
+    for config in configs.concat() {
+        let (near, far) = duplex(100);
+        let dialer = Dialer::new(Stream::new(near), config.clone());
+        let mut listener = Listener::new(Stream::new(far), config);
+        let mut near = dialer.dial().await.unwrap();
+        let mut far = listener.accept().await.unwrap();
+        near.write_all(&[7; 4096]).await.unwrap();
+        far.read_exact(&mut [0; 4096]).await.unwrap();
+        assert!(!dialer.is_closed() && !listener.is_closed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_opened_before_the_close_arrives_however_the_bytes_are_cut() {
+    let (dialer, mut listener) = pair(8);
+    let mut near = dialer.dial().await.unwrap();
+    dialer.close();
+    near.write_all(b"hello").await.unwrap();
+    let mut far = listener.accept().await.unwrap();
+    near.shutdown().await.unwrap();
+    let mut all = String::new();
+    far.read_to_string(&mut all).await.unwrap();
+    assert_eq!(all, "hello");
+}

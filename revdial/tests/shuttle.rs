@@ -13,7 +13,10 @@
     reason = "these are the crate's private modules"
 )]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test program")]
-#![allow(clippy::needless_pass_by_ref_mut, reason = "what is public in the crate is not here")]
+#![allow(
+    clippy::needless_pass_by_ref_mut,
+    reason = "what is public in the crate is not here"
+)]
 
 use std::{
     collections::VecDeque,
@@ -23,12 +26,12 @@ use std::{
     time::Instant,
 };
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use shuttle::{
     future::{block_on, spawn},
     rand::{Rng, thread_rng},
     scheduler::RandomScheduler,
 };
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 #[path = "../src/connect.rs"]
 mod connect;
@@ -215,10 +218,7 @@ fn over(version: Version, near: End, far: End) -> (Dialer, Listener) {
     };
     let (near, far) = (Stream::new(near), Stream::new(far));
     if version == Version::V1 {
-        (
-            Dialer::v1(near, config.clone()),
-            Listener::v1(far, config),
-        )
+        (Dialer::v1(near, config.clone()), Listener::v1(far, config))
     } else {
         (
             Dialer::mux(near, config.clone()),
@@ -338,9 +338,7 @@ impl AsyncWrite for End {
 }
 
 fn explore(name: &str, model: impl Fn() + Sync + Send + 'static) {
-    let mut wanted = std::env::args()
-        .skip(1)
-        .filter(|arg| !arg.starts_with('-'));
+    let mut wanted = std::env::args().skip(1).filter(|arg| !arg.starts_with('-'));
     if wanted.next().is_some_and(|part| !name.contains(&part)) {
         return;
     }

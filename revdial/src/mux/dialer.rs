@@ -47,7 +47,7 @@ pub(super) fn close(link: &Link, reason: CloseReason, text: &str) {
 pub(super) fn start(dialect: Dialect, role: Role, transport: Stream, config: Config) -> Arc<Link> {
     let (reader, writer) = tokio::io::split(transport);
     let session = Session::new(dialect, role, config.limits.clone());
-    let link = Link::new(session, config, writer);
+    let link = Link::new(session, config.bounded(), writer);
     crate::sync::spawn(driver::run(Arc::clone(&link), reader));
     link
 }

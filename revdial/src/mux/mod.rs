@@ -156,6 +156,22 @@ pub struct Config {
     pub deadlock_break_after: Duration,
 }
 
+impl Config {
+    /// The same with times that can be added to any point in time: nobody waits longer than that
+    /// anyway, and nobody needs to hear of a peer more often.
+    fn bounded(self) -> Self {
+        const NEVER: Duration = Duration::from_secs(30 * 365 * 86_400);
+        const LEAST: Duration = Duration::from_millis(1);
+        Self {
+            keep_alive: self.keep_alive.map(|period| period.clamp(LEAST, NEVER)),
+            idle_timeout: self.idle_timeout.min(NEVER),
+            write_timeout: self.write_timeout.min(NEVER),
+            deadlock_break_after: self.deadlock_break_after.min(NEVER),
+            ..self
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
