@@ -9,6 +9,22 @@
 //! * [`corpus`]: what a log says; so far commits and their ancestry.
 //! * `testing`: histories made from a seed (feature `testing`).
 //! * [`store`]: rows, indices and text that versions of a corpus share.
+//!
+//! ```
+//! use maintner::{proto::{Mutation, view::{self, View}}, reclog::{Header, Records}};
+//! use prost::Message;
+//!
+//! let nothing = Mutation::default().encode_to_vec();
+//! let mut log = Header::new(0, nothing.len() as u64).to_vec();
+//! log.extend(nothing);
+//! for record in Records::new(&log, 0) {
+//!     let mutation = view::Mutation::decode(record?.payload)?;
+//!     assert!(mutation.github_issue.is_none());
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Not yet: issues and changes in the corpus, following a log, writing one for others to follow.
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
