@@ -110,9 +110,10 @@ pub enum AddError {
     Full,
 }
 
-/// Who waits for a commit to be able to tell its lineage. Belongs to the writer.
+/// Who waits for a commit to be able to tell its lineage, and how many of its parents it need not
+/// look at again. Belongs to the writer.
 #[derive(Debug, Default)]
-pub(super) struct Waiting(HashMap<u32, Vec<u32>>);
+pub(super) struct Waiting(HashMap<u32, Vec<(u32, usize)>>);
 
 impl Commits {
     /// No commits.
@@ -226,9 +227,10 @@ impl Commits {
         let files = self.add_files(name, whole, new)?;
         let first_parent = end_of(&self.parents)?;
         for parent in parsed.parents() {
-            let parent = Hash::parse(parent).ok_or(AddError::Full)?;
-            let parent = self.find_or_mention(parent)?;
-            self.parents.push(parent);
+            if let Some(parent) = Hash::parse(parent) {
+                let parent = self.find_or_mention(parent)?;
+                self.parents.push(parent);
+            }
         }
         let parents = (first_parent, end_of(&self.parents)? - first_parent);
         let mut intern = |text: &str| {
@@ -294,18 +296,24 @@ impl Commits {
     }
 
     /// Finds out the lineage of a commit, and of those that waited for it, as soon as all their
-    /// ancestors are known.
+    /// ancestors are known. Looks at each parent once, however many a commit has.
     fn settle(&mut self, id: u32, waiting: &mut Waiting) {
-        let mut ready = vec![id];
-        while let Some(id) = ready.pop() {
-            let parents: Vec<u32> = self.parents_of(id).collect();
-            let unsettled = parents
-                .iter()
-                .find(|&&parent| !self.lineage(parent).is_settled());
-            if let Some(&parent) = unsettled {
-                waiting.0.entry(parent).or_default().push(id);
+        let mut ready = vec![(id, 0)];
+        while let Some((id, looked_at)) = ready.pop() {
+            let (first, count) = self.parents_run(id);
+            let run = first + looked_at..first + count;
+            let unsettled = self
+                .parents
+                .range(run)
+                .position(|&parent| !self.lineage(parent).is_settled());
+            if let Some(at) = unsettled {
+                let looked_at = looked_at + at;
+                if let Some(&parent) = self.parents.get(first + looked_at) {
+                    waiting.0.entry(parent).or_default().push((id, looked_at));
+                }
                 continue;
             }
+            let parents: Vec<u32> = self.parents_of(id).collect();
             let lineage = Lineage::of(self, id, &parents);
             if let Some(row) = self.rows.get_mut(id as usize) {
                 row.lineage = lineage;
@@ -313,13 +321,18 @@ impl Commits {
             ready.extend(waiting.0.remove(&id).into_iter().flatten());
         }
     }
+
+    /// Where the parents of a commit stand, and how many there are.
+    fn parents_run(&self, id: u32) -> (usize, usize) {
+        let (first, count) = self.rows.get(id as usize).map_or((0, 0), |row| row.parents);
+        (first as usize, count as usize)
+    }
 }
 
 impl Links for Commits {
     fn parents_of(&self, id: u32) -> impl DoubleEndedIterator<Item = u32> {
-        let (first, count) = self.rows.get(id as usize).map_or((0, 0), |row| row.parents);
-        let run = first as usize..first as usize + count as usize;
-        self.parents.range(run).copied()
+        let (first, count) = self.parents_run(id);
+        self.parents.range(first..first + count).copied()
     }
 
     fn lineage(&self, id: u32) -> Lineage {
@@ -636,6 +649,30 @@ mod tests {
         let [three, five] = [3, 5].map(|number| get(commits, number).unwrap());
         assert!(five.has_ancestor(&three));
         assert!(!three.has_ancestor(&five));
+    }
+
+    #[test]
+    fn impossible_and_enormous_ancestries_are_survived() {
+        // Nobody checks that a commit's name fits its content: these descend from themselves.
+        let mut writer = Writer::default();
+        for (number, parents) in [(1, vec![1]), (2, vec![3]), (3, vec![2]), (4, vec![3, 1])] {
+            writer.add(&commit(number, &parents, &[])).unwrap();
+        }
+        let [one, two, four] = [1, 2, 4].map(|number| get(&writer.commits, number).unwrap());
+        assert!(four.has_ancestor(&two));
+        assert!(!two.has_ancestor(&four));
+        assert!(!one.has_ancestor(&two));
+
+        // More parents than time to look at each for each.
+        let mut writer = Writer::default();
+        let parents: Vec<u32> = (1..50_000).collect();
+        writer.add(&commit(99_999, &parents, &[])).unwrap();
+        for &parent in &parents {
+            writer.add(&commit(parent, &[], &[])).unwrap();
+        }
+        let [child, last] = [99_999, 49_999].map(|number| get(&writer.commits, number).unwrap());
+        assert!(child.has_ancestor(&last));
+        assert!(writer.waiting.0.is_empty());
     }
 
     #[test]
