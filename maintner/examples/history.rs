@@ -1,10 +1,10 @@
 //! Writes a log of a history that never happened, reads it back, and asks it questions:
 //! `cargo run -p maintner --features testing --example history`.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use maintner::{
-    corpus::Corpus,
+    corpus::Snapshot,
     reclog::{Appender, Options},
     testing::History,
 };
@@ -20,9 +20,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     log.sync()?;
     println!("{} records, {} bytes", log.records(), log.end());
 
-    let mut corpus = Corpus::new();
-    corpus.load(Arc::new(std::fs::read(&path)?), 0)?;
-    let commits = corpus.commits();
+    let snapshot = Snapshot::of_log(std::fs::read(&path)?)?;
+    let commits = snapshot.commits();
     println!("{} commits, {} missing", commits.len(), commits.missing());
 
     let mut changes: HashMap<&str, usize> = HashMap::new();

@@ -9,7 +9,7 @@ use crate::{
         person,
     },
     proto::{view, wire::DecodeError},
-    store::{Chunks, Index, Paged, Span, Symbol, Symbols},
+    store::{Index, Origin, Paged, Span, Symbol, Texts},
 };
 
 /// The name of a git object: 20 bytes, shown as 40 lower-case hex digits.
@@ -43,8 +43,7 @@ pub struct CommitId(pub(super) u32);
 /// All commits of a corpus. A clone is a version that stays as it is.
 #[derive(Debug, Clone, Default)]
 pub struct Commits {
-    chunks: Chunks,
-    symbols: Symbols,
+    texts: Texts,
     rows: Paged<Row>,
     /// Parents of all commits, one run for each.
     parents: Paged<u32>,
@@ -197,19 +196,21 @@ impl Commits {
         Ok(row)
     }
 
-    /// Adds bytes that commits may be slices of.
-    pub(super) fn add_chunk(
-        &mut self,
-        bytes: std::sync::Arc<dyn AsRef<[u8]> + Send + Sync>,
-    ) -> Result<Span, AddError> {
-        self.chunks.push(bytes).map_err(|_| AddError::Full)
+    /// What commits say, and the log it stands in.
+    #[expect(dead_code, reason = "for Gerrit's half")]
+    pub(super) fn texts(&self) -> &Texts {
+        &self.texts
     }
 
-    /// Takes a commit in that was read from the chunk `whole`. One that is known already is left as
+    pub(super) fn texts_mut(&mut self) -> &mut Texts {
+        &mut self.texts
+    }
+
+    /// Takes a commit in that was read from `origin`. One that is known already is left as
     /// it is: a commit's name says what is in it.
     pub(super) fn add(
         &mut self,
-        whole: Span,
+        origin: Origin<'_>,
         new: &view::GitCommit<'_>,
         waiting: &mut Waiting,
     ) -> Result<CommitId, AddError> {
@@ -224,7 +225,7 @@ impl Commits {
         }
         let object = |source| AddError::Object { name, source };
         let parsed = commit::parse(new.raw).map_err(object)?;
-        let files = self.add_files(name, whole, new)?;
+        let files = self.add_files(name, origin, new)?;
         let first_parent = end_of(&self.parents)?;
         for parent in parsed.parents() {
             if let Some(parent) = Hash::parse(parent) {
@@ -233,10 +234,7 @@ impl Commits {
             }
         }
         let parents = (first_parent, end_of(&self.parents)? - first_parent);
-        let mut intern = |text: &str| {
-            let span = self.chunks.span_of(whole, text.as_bytes())?;
-            Some(self.symbols.intern(&self.chunks, span))
-        };
+        let mut intern = |text: &str| Some(self.texts.intern(origin, text.as_bytes()));
         let (author, committer) = (
             intern(parsed.author.person),
             intern(parsed.committer.person),
@@ -247,10 +245,7 @@ impl Commits {
                 hash: name,
                 mentioned_only: false,
                 tree: Hash::parse(parsed.tree).unwrap_or_default(),
-                message: self
-                    .chunks
-                    .span_of(whole, parsed.message)
-                    .unwrap_or_default(),
+                message: origin.span_of(parsed.message),
                 author,
                 committer,
                 author_time: parsed.author.seconds,
@@ -270,7 +265,7 @@ impl Commits {
     fn add_files(
         &mut self,
         name: Hash,
-        whole: Span,
+        origin: Origin<'_>,
         new: &view::GitCommit<'_>,
     ) -> Result<(u32, u32), AddError> {
         let mut files = Vec::new();
@@ -280,13 +275,10 @@ impl Commits {
         files.sort_by_key(|file| file.file);
         let first = end_of(&self.files)?;
         for file in files {
-            let Some(span) = self.chunks.span_of(whole, file.file.as_bytes()) else {
-                continue;
-            };
             let lines =
                 |count: i64| u32::try_from(count).unwrap_or(if count < 0 { 0 } else { u32::MAX });
             self.files.push(FileRow {
-                path: self.symbols.intern(&self.chunks, span),
+                path: self.texts.intern(origin, file.file.as_bytes()),
                 added: lines(file.added),
                 deleted: lines(file.deleted),
                 binary: file.binary,
@@ -408,7 +400,7 @@ impl<'a> Commit<'a> {
 
     /// The whole message.
     pub fn message(&self) -> &'a str {
-        self.commits.chunks.text(self.row.message)
+        self.commits.texts.text(self.row.message)
     }
 
     /// The first line of the message, trimmed.
@@ -436,10 +428,8 @@ impl<'a> Commit<'a> {
     }
 
     fn signed(&self, person: Option<Symbol>, seconds: i64, zone: i32) -> Signed<'a> {
-        let Commits {
-            chunks, symbols, ..
-        } = self.commits;
-        let person = person.map_or("", |person| chunks.text(symbols.span(person)));
+        let texts = &self.commits.texts;
+        let person = person.map_or("", |person| texts.symbol(person));
         Signed {
             person,
             seconds,
@@ -460,7 +450,7 @@ impl<'a> Commit<'a> {
         let (first, count) = self.row.files;
         let run = first as usize..first as usize + count as usize;
         commits.files.range(run).map(|file| File {
-            path: commits.chunks.text(commits.symbols.span(file.path)),
+            path: commits.texts.symbol(file.path),
             added: file.added,
             deleted: file.deleted,
             binary: file.binary,
@@ -503,7 +493,7 @@ impl std::hash::Hash for Commit<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use bytes::Bytes;
 
     use prost::Message;
 
@@ -515,14 +505,16 @@ mod tests {
     struct Writer {
         commits: Commits,
         waiting: Waiting,
+        written: u64,
     }
 
     impl Writer {
         fn add(&mut self, commit: &proto::GitCommit) -> Result<CommitId, AddError> {
-            let bytes = Arc::new(commit.encode_to_vec());
-            let whole = self.commits.add_chunk(bytes.clone())?;
+            let bytes = Bytes::from(commit.encode_to_vec());
+            let origin = self.commits.texts_mut().push(0, self.written, &bytes);
+            self.written += bytes.len() as u64;
             let view = view::GitCommit::decode(&bytes).unwrap();
-            self.commits.add(whole, &view, &mut self.waiting)
+            self.commits.add(origin.unwrap(), &view, &mut self.waiting)
         }
     }
 

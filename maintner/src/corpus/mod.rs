@@ -1,26 +1,34 @@
-//! What a log says, in memory. So far: commits and their ancestry.
+//! What a log says, in memory.
 //!
-//! One writer applies mutations; what it hands out are versions that never change and cost next to
-//! nothing to make ([`store`](crate::store)).
+//! One [`Writer`] applies the log and publishes; readers take a [`Snapshot`] from the [`Corpus`],
+//! which never changes, and never wait ([`store`](crate::store) tells how).
 //!
 //! ```
 //! # #[cfg(feature = "testing")] {
-//! use std::sync::Arc;
-//! use maintner::{corpus::Corpus, testing::History};
+//! use maintner::{corpus::Snapshot, testing::History};
 //!
-//! let mut corpus = Corpus::new();
-//! corpus.load(Arc::new(History::new(1).log(100_000)), 0)?;
-//! let newest = corpus.commits().iter().max_by_key(|commit| commit.committer().seconds);
+//! let snapshot = Snapshot::of_log(History::new(1).log(100_000))?;
+//! let newest = snapshot.commits().iter().max_by_key(|commit| commit.committer().seconds);
 //! if let Some(commit) = newest {
 //!     println!("{} {} by {}", commit.name(), commit.summary(), commit.author().name());
 //! }
 //! # }
-//! # Ok::<(), maintner::corpus::LoadError>(())
+//! # Ok::<(), maintner::corpus::ApplyError>(())
 //! ```
 
 mod ancestry;
 mod commits;
-mod load;
+mod gerrit;
+mod github;
+mod snapshot;
+mod state;
+mod writer;
 
 pub use commits::{AddError, Commit, CommitId, Commits, File, Hash, Signed};
-pub use load::{Corpus, LoadError};
+pub use gerrit::Gerrit;
+pub use github::GitHub;
+pub use snapshot::Snapshot;
+pub use writer::{ApplyError, Corpus, Writer};
+
+#[cfg(test)]
+mod tests;

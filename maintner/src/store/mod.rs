@@ -12,5 +12,5 @@ mod text;
 
 pub use index::Index;
 pub use paged::Paged;
-pub use symbols::{Symbol, Symbols};
-pub use text::{Chunks, Full, Span};
+pub use symbols::{Symbol, Texts};
+pub use text::{Misplaced, Origin, Segments, Span};

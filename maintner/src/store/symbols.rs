@@ -1,6 +1,8 @@
 use std::hash::BuildHasher;
 
-use super::{Chunks, Index, Paged, Span};
+use bytes::Bytes;
+
+use super::{Index, Misplaced, Origin, Paged, Segments, Span};
 
 /// A text that occurs often, by number: logins, labels, people, paths, refs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -13,90 +15,118 @@ impl Symbol {
     }
 }
 
-/// The symbols of a corpus: each text once, at its first place in the log.
+/// The texts of a log, and those that occur often once each, at their first place.
 #[derive(Debug, Clone, Default)]
-pub struct Symbols {
-    spans: Paged<Span>,
+pub struct Texts {
+    segments: Segments,
+    symbols: Paged<Span>,
     index: Index,
     /// Seeded at random: who writes the texts does not know what collides.
     hasher: foldhash::quality::RandomState,
 }
 
-impl Symbols {
-    /// No symbols.
+impl Texts {
+    /// No texts.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The symbol of a text, if it occurs.
-    pub fn find(&self, chunks: &Chunks, text: &[u8]) -> Option<Symbol> {
-        let hash = self.hasher.hash_one(text);
-        self.find_hashed(chunks, hash, text).map(Symbol)
+    /// Adds bytes of the log ([`Segments::push`]).
+    pub fn push<'a>(
+        &mut self,
+        segment: u32,
+        offset: u64,
+        bytes: &'a Bytes,
+    ) -> Result<Origin<'a>, Misplaced> {
+        self.segments.push(segment, offset, bytes)
     }
 
-    fn find_hashed(&self, chunks: &Chunks, hash: u64, text: &[u8]) -> Option<u32> {
+    /// Puts a mapping in the place of memory ([`Segments::replace`]).
+    pub fn replace(&mut self, segment: u32, bytes: Bytes) {
+        self.segments.replace(segment, bytes);
+    }
+
+    /// The bytes of a span; none if they are not there.
+    #[inline]
+    pub fn bytes(&self, span: Span) -> &[u8] {
+        self.segments.bytes(span)
+    }
+
+    /// The text of a span, up to the first byte that is not UTF-8.
+    pub fn text(&self, span: Span) -> &str {
+        self.segments.text(span)
+    }
+
+    /// The symbol of a text, if it occurs.
+    pub fn find(&self, text: &[u8]) -> Option<Symbol> {
+        self.find_hashed(self.hasher.hash_one(text), text)
+            .map(Symbol)
+    }
+
+    fn find_hashed(&self, hash: u64, text: &[u8]) -> Option<u32> {
         self.index.find(hash, |row| {
-            let span = self.spans.get(row as usize);
-            span.is_some_and(|&span| chunks.bytes(span) == text)
+            let span = self.symbols.get(row as usize);
+            span.is_some_and(|&span| self.bytes(span) == text)
         })
     }
 
-    /// The symbol of the text at `span`, new if it has not occurred.
-    pub fn intern(&mut self, chunks: &Chunks, span: Span) -> Symbol {
-        let text = chunks.bytes(span);
+    /// The symbol of `text`, which stands in `origin`; new if it has not occurred.
+    pub fn intern(&mut self, origin: Origin<'_>, text: &[u8]) -> Symbol {
         let hash = self.hasher.hash_one(text);
-        if let Some(row) = self.find_hashed(chunks, hash, text) {
+        if let Some(row) = self.find_hashed(hash, text) {
             return Symbol(row);
         }
-        let row = self.spans.push(span) as u32;
-        let (spans, hasher) = (&self.spans, &self.hasher);
-        self.index.insert(hash, row, |row| {
-            let span = spans.get(row as usize).copied().unwrap_or_default();
-            hasher.hash_one(chunks.bytes(span))
+        let row = self.symbols.push(origin.span_of(text)) as u32;
+        let Self {
+            segments,
+            symbols,
+            index,
+            hasher,
+        } = self;
+        index.insert(hash, row, |row| {
+            let span = symbols.get(row as usize).copied().unwrap_or_default();
+            hasher.hash_one(segments.bytes(span))
         });
         Symbol(row)
     }
 
-    /// Where the text of a symbol stands.
-    pub fn span(&self, symbol: Symbol) -> Span {
-        self.spans.get(symbol.number()).copied().unwrap_or_default()
+    /// The text of a symbol.
+    pub fn symbol(&self, symbol: Symbol) -> &str {
+        self.symbols
+            .get(symbol.number())
+            .map_or("", |&span| self.text(span))
     }
 
     /// Symbols there are.
-    pub fn len(&self) -> usize {
-        self.spans.len()
+    pub fn symbols(&self) -> usize {
+        self.symbols.len()
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.spans.is_empty()
+    /// All bytes of the log.
+    pub fn segments(&self) -> &Segments {
+        &self.segments
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     #[test]
     fn equal_texts_are_one_symbol() {
-        let mut chunks = Chunks::new();
-        let text: String = (0..9000).map(|n| format!("{:04}", n % 3000)).collect();
-        let all = chunks.push(Arc::new(text)).unwrap();
-        let mut symbols = Symbols::new();
+        let mut texts = Texts::new();
+        let words: String = (0..9000).map(|n| format!("{:04}", n % 3000)).collect();
+        let bytes = Bytes::from(words);
+        let origin = texts.push(0, 0, &bytes).unwrap();
         let made: Vec<Symbol> = (0..9000)
-            .map(|n| symbols.intern(&chunks, all.slice(n * 4, n * 4 + 4)))
+            .map(|n| texts.intern(origin, &bytes[n * 4..n * 4 + 4]))
             .collect();
-        assert_eq!(symbols.len(), 3000);
+        assert_eq!(texts.symbols(), 3000);
         for (n, &symbol) in made.iter().enumerate() {
             assert_eq!(symbol.number(), n % 3000);
-            assert_eq!(
-                chunks.text(symbols.span(symbol)),
-                format!("{:04}", n % 3000)
-            );
+            assert_eq!(texts.symbol(symbol), format!("{:04}", n % 3000));
         }
-        assert_eq!(symbols.find(&chunks, b"0042"), Some(made[42]));
-        assert_eq!(symbols.find(&chunks, b"none"), None);
+        assert_eq!(texts.find(b"0042"), Some(made[42]));
+        assert_eq!(texts.find(b"none"), None);
     }
 }

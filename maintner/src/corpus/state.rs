@@ -1,0 +1,76 @@
+use bytes::Bytes;
+
+use super::{
+    commits::{AddError, Commits, Waiting},
+    gerrit, github,
+};
+use crate::{
+    proto::view,
+    store::{Misplaced, Origin},
+};
+
+/// All that a log says. A clone is a version that stays as it is, and costs next to nothing.
+#[derive(Debug, Clone, Default)]
+pub(super) struct State {
+    pub(super) github: github::State,
+    pub(super) commits: Commits,
+    pub(super) gerrit: gerrit::State,
+    pub(super) generation: u64,
+    /// Bytes of the log that it was made of.
+    pub(super) log_bytes: u64,
+    /// Parts of mutations that were passed over because nobody can make anything of them.
+    pub(super) skipped: u64,
+}
+
+/// Where the two halves, which share nothing, have the bytes that are being applied.
+#[derive(Clone, Copy)]
+pub(super) struct Origins<'a> {
+    pub(super) github: Origin<'a>,
+    pub(super) git: Origin<'a>,
+}
+
+impl State {
+    pub(super) fn push<'a>(
+        &mut self,
+        segment: u32,
+        offset: u64,
+        bytes: &'a Bytes,
+    ) -> Result<Origins<'a>, Misplaced> {
+        Ok(Origins {
+            github: self.github.texts_mut().push(segment, offset, bytes)?,
+            git: self.commits.texts_mut().push(segment, offset, bytes)?,
+        })
+    }
+
+    pub(super) fn apply(
+        &mut self,
+        origins: Origins<'_>,
+        mutation: &view::Mutation<'_>,
+        waiting: &mut Waiting,
+    ) -> Result<(), AddError> {
+        if let Some(issue) = &mutation.github_issue {
+            self.github.apply_issue(origins.github, issue);
+        }
+        if let Some(github) = &mutation.github {
+            self.github.apply(origins.github, github);
+        }
+        if let Some(commit) = mutation.git.and_then(|git| git.commit) {
+            match self.commits.add(origins.git, &commit, waiting) {
+                Ok(_) => {}
+                Err(AddError::Full) => return Err(AddError::Full),
+                Err(error) => {
+                    tracing::debug!(%error, "passed over a commit");
+                    self.skipped += 1;
+                }
+            }
+        }
+        if let Some(gerrit) = &mutation.gerrit {
+            let Self {
+                commits, skipped, ..
+            } = self;
+            self.gerrit
+                .apply(commits, waiting, origins.git, gerrit, skipped)?;
+        }
+        Ok(())
+    }
+}
