@@ -4,6 +4,7 @@
 //! all mutations stand in one append-only log. So far this crate has:
 //!
 //! * [`reclog`]: records in a file, read without copying, appended without losing any.
+//! * [`log`]: where a log comes from and where it goes: memory, a directory, the network.
 //! * [`proto`]: the messages in the records.
 //! * [`parse`]: commits, meta commits of Gerrit, mentions of issues.
 //! * [`corpus`]: what a log says; so far commits and their ancestry.
@@ -31,6 +32,7 @@
 struct Readme;
 
 pub mod corpus;
+pub mod log;
 pub mod parse;
 pub mod proto;
 pub mod reclog;
