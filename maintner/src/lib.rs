@@ -31,6 +31,8 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+#[cfg(feature = "grpc")]
+pub mod api;
 pub mod corpus;
 pub mod log;
 pub mod parse;
