@@ -36,3 +36,7 @@ pub mod view;
 pub mod wire;
 
 pub use maintpb::*;
+
+/// The schema of the messages: the text of `maintpb.proto`, for programs that show what they do not
+/// know.
+pub const SCHEMA: &str = include_str!("../../proto/maintpb.proto");
