@@ -84,9 +84,10 @@ impl Feed {
         self.lock().segments()
     }
 
-    /// How many of [`segments`](Self::segments) are sealed: the first ones.
-    pub fn sealed(&self) -> usize {
-        self.lock().sealed.len()
+    /// [`segments`](Self::segments), and how many of them, the first ones, are sealed.
+    pub fn segments_and_sealed(&self) -> (Vec<Segment>, usize) {
+        let state = self.lock();
+        (state.segments(), state.sealed.len())
     }
 
     /// The length of the log in bytes.
@@ -132,6 +133,16 @@ impl Feed {
         self.change(|state| {
             state.growing.extend_from_slice(records);
             state.sum.update(records);
+        });
+    }
+
+    /// Adds a sealed segment, which begins with what has grown so far: all of it.
+    pub(super) fn seal(&self, segment: Segment, bytes: Bytes) {
+        self.change(|state| {
+            debug_assert!(bytes.starts_with(&state.growing));
+            state.growing = Vec::new();
+            state.sum = Sha224::new();
+            state.sealed.push((segment, bytes));
         });
     }
 

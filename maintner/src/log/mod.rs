@@ -7,17 +7,23 @@
 //! | type | is | of |
 //! |---|---|---|
 //! | [`MemoryLog`] | sink and source | a log in this process |
+//! | [`SegmentLog`] | sink and source | the leader's own log, for others to follow |
 
 pub mod check;
 mod error;
 mod event;
 mod feed;
 mod memory;
+mod names;
+mod segments;
+#[cfg(feature = "serve")]
+pub mod server;
 
 pub use error::{SinkError, SourceError};
 pub use event::{Batch, Event, Position, Segment, Sha224Sum, common_prefix, total};
 pub use feed::{Feed, FeedSource};
 pub use memory::MemoryLog;
+pub use segments::{Dir, Entry, LocalDir, MemoryDir, OpenError, SegmentLog, SegmentOptions};
 
 use bytes::Bytes;
 

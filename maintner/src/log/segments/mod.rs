@@ -1,0 +1,187 @@
+//! The leader's log.
+
+mod dir;
+mod writer;
+
+use std::{
+    fmt, io,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+
+pub use dir::{Dir, Entry, LocalDir, MemoryDir};
+use writer::Writer;
+
+use super::{Batch, Feed, FeedSource, SEGMENT_SIZE, Sink, SinkError};
+use crate::reclog;
+
+/// How a [`SegmentLog`] behaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentOptions {
+    /// A segment is sealed before it would have more bytes than this; a longer record gets a
+    /// segment of its own. Default [`SEGMENT_SIZE`].
+    pub segment_size: u64,
+    /// Hash all segments when opening, not only the one that grows. Default false: the files are
+    /// the leader's own, and reading them all takes its time.
+    pub verify: bool,
+}
+
+impl Default for SegmentOptions {
+    fn default() -> Self {
+        Self {
+            segment_size: SEGMENT_SIZE,
+            verify: false,
+        }
+    }
+}
+
+/// A log in a directory of segments, to be written by one leader and served to many followers
+/// (feature `serve`).
+///
+/// Sealed segments are `NNNN.<sha224>.mutlog`, the last one grows as `NNNN.growing.mutlog`. What
+/// readers see is on disk first, and stays as it is: whenever the process ends, however it ends,
+/// the next one has all that anybody has seen. Clones are the same log.
+///
+/// ```
+/// use bytes::Bytes;
+/// use maintner::log::{LocalDir, SegmentLog, SegmentOptions, Sink};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// let place = LocalDir::new(dir.path())?;
+/// let mut log = SegmentLog::open(place, SegmentOptions::default()).await?;
+/// log.append(&[Bytes::new()]).await?;
+/// assert_eq!(std::fs::read(dir.path().join("0000.growing.mutlog"))?, b"REC@0+0=");
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct SegmentLog {
+    feed: Feed,
+    writer: Arc<Mutex<Writer>>,
+}
+
+/// Why a [`SegmentLog`] cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// A segment in the middle is missing.
+    #[error("log has segment {last}, but segment {missing} is missing; bring its file back")]
+    Gap {
+        /// The first that is missing.
+        missing: u32,
+        /// The last that is there.
+        last: u32,
+    },
+    /// There is a sealed and a growing file of one segment, and neither begins with the other.
+    #[error("segment {segment} is there twice, with different records; remove one of its files")]
+    Twice {
+        /// The number of the segment.
+        segment: u32,
+    },
+    /// A sealed segment does not have the digest that its name says.
+    #[error("file {name} does not have the digest in its name; replace it")]
+    Digest {
+        /// The name of its file.
+        name: String,
+    },
+    /// A sealed segment is longer than readers can point into.
+    #[error("file {name} has {size} bytes, more than the limit of 4 GiB")]
+    TooLarge {
+        /// The name of its file.
+        name: String,
+        /// Its length.
+        size: u64,
+    },
+    /// The segment that grows is damaged, and good records follow the damage.
+    #[error("file {name} is damaged; repair it")]
+    Damaged {
+        /// The name of the file.
+        name: String,
+        /// What is wrong.
+        #[source]
+        source: reclog::RecoverError,
+    },
+    /// The place cannot be used.
+    #[error("cannot {action}")]
+    Io {
+        /// What was tried.
+        action: String,
+        /// What came of it.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl SegmentLog {
+    /// Opens the log in `dir`, or begins one. Cuts off what an interrupted append left, cleans up
+    /// after an interrupted sealing, and goes on with the last segment if it is not full.
+    ///
+    /// # Errors
+    /// See [`OpenError`]. Nothing that a follower may have seen is changed then.
+    pub async fn open(dir: impl Dir, options: SegmentOptions) -> Result<Self, OpenError> {
+        let feed = Feed::new();
+        let to = feed.clone();
+        let opened = tokio::task::spawn_blocking(move || Writer::open(Box::new(dir), options, to));
+        let writer = opened.await.unwrap_or_else(|error| {
+            Err(OpenError::Io {
+                action: "open the log".into(),
+                source: io::Error::other(error),
+            })
+        })?;
+        Ok(Self {
+            feed,
+            writer: Arc::new(Mutex::new(writer)),
+        })
+    }
+
+    /// What readers see of it.
+    pub fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    /// Tells it from its first record on, and then what is appended.
+    pub fn source(&self) -> FeedSource {
+        self.feed.source()
+    }
+
+    /// Appends no more, in any clone, and gives up the directory. Readers of this process still
+    /// see all of the log.
+    pub async fn close(&self) {
+        self.end(|| SinkError::Closed).await;
+    }
+
+    async fn end(&self, reason: fn() -> SinkError) {
+        let writer = Arc::clone(&self.writer);
+        let ended = tokio::task::spawn_blocking(move || {
+            let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+            writer.end(reason);
+        });
+        // A writer that panicked writes no more either.
+        let _ = ended.await;
+    }
+}
+
+impl Sink for SegmentLog {
+    async fn append(&mut self, payloads: &[Bytes]) -> Result<Vec<Batch>, SinkError> {
+        let writer = Arc::clone(&self.writer);
+        let payloads = payloads.to_vec();
+        // Goes on if this future is dropped: what is written is shown.
+        let appended = tokio::task::spawn_blocking(move || {
+            let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+            writer.append(&payloads)
+        });
+        appended.await.unwrap_or_else(|error| {
+            Err(SinkError::Io {
+                action: "append to",
+                source: io::Error::other(error),
+            })
+        })
+    }
+}
+
+impl fmt::Debug for SegmentLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SegmentLog").finish_non_exhaustive()
+    }
+}
