@@ -8,15 +8,19 @@
 
 use std::collections::HashSet;
 
-/// Where a commit stands among the others.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Lineage {
-    /// From 1; 0 as long as an ancestor is missing.
-    generation: u32,
-    /// Commits before it on the line of first parents.
-    depth: u32,
-    /// A commit further back on that line, itself at its beginning.
-    shortcut: u32,
+use crate::store::row;
+
+row! {
+    /// Where a commit stands among the others.
+    #[derive(Debug, Default, PartialEq, Eq)]
+    pub(super) struct Lineage {
+        /// From 1; 0 as long as an ancestor is missing.
+        generation: u32,
+        /// Commits before it on the line of first parents.
+        depth: u32,
+        /// A commit further back on that line, itself at its beginning.
+        shortcut: u32,
+    }
 }
 
 impl Lineage {

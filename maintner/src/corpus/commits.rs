@@ -1,6 +1,6 @@
 //! Commits: all that any repository or project has, each once.
 
-use std::{collections::HashMap, fmt, hash::BuildHasher};
+use std::{collections::HashMap, fmt};
 
 use super::ancestry::{Lineage, Links};
 use crate::{
@@ -9,12 +9,14 @@ use crate::{
         person,
     },
     proto::{view, wire::DecodeError},
-    store::{Index, Origin, Paged, Span, Symbol, Texts},
+    store::{Hasher, Index, Origin, Paged, Span, Symbol, Texts, row},
 };
 
-/// The name of a git object: 20 bytes, shown as 40 lower-case hex digits.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Hash(pub [u8; 20]);
+row! {
+    /// The name of a git object: 20 bytes, shown as 40 lower-case hex digits.
+    #[derive(Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    pub struct Hash(pub [u8; 20]);
+}
 
 impl Hash {
     /// Reads 40 hex digits.
@@ -49,34 +51,38 @@ pub struct Commits {
     parents: Paged<u32>,
     files: Paged<FileRow>,
     index: Index,
-    hasher: foldhash::quality::RandomState,
+    hasher: Hasher,
     known: usize,
 }
 
-#[derive(Debug, Clone, Default)]
-struct Row {
-    hash: Hash,
-    /// Nothing of it is known but that another commit has it for a parent.
-    mentioned_only: bool,
-    tree: Hash,
-    message: Span,
-    author: Option<Symbol>,
-    committer: Option<Symbol>,
-    author_time: i64,
-    commit_time: i64,
-    author_zone: i32,
-    commit_zone: i32,
-    parents: (u32, u32),
-    files: (u32, u32),
-    lineage: Lineage,
+row! {
+    #[derive(Debug, Default)]
+    struct Row {
+        hash: Hash,
+        /// Nothing of it is known but that another commit has it for a parent.
+        mentioned_only: bool,
+        tree: Hash,
+        message: Span,
+        author: Option<Symbol>,
+        committer: Option<Symbol>,
+        author_time: i64,
+        commit_time: i64,
+        author_zone: i32,
+        commit_zone: i32,
+        parents: (u32, u32),
+        files: (u32, u32),
+        lineage: Lineage,
+    }
 }
 
-#[derive(Debug, Clone, Copy)]
-struct FileRow {
-    path: Symbol,
-    added: u32,
-    deleted: u32,
-    binary: bool,
+row! {
+    #[derive(Debug)]
+    struct FileRow {
+        path: Symbol,
+        added: u32,
+        deleted: u32,
+        binary: bool,
+    }
 }
 
 /// Why a commit was not taken in.
@@ -186,13 +192,7 @@ impl Commits {
             ..Row::default()
         });
         let hash = self.hash(name);
-        let (rows, hasher) = (&self.rows, &self.hasher);
-        self.index.insert(hash, row, |row| {
-            hasher.hash_one(
-                rows.get(row as usize)
-                    .map_or_else(Hash::default, |row| row.hash),
-            )
-        });
+        self.index.insert(hash, row);
         Ok(row)
     }
 
@@ -334,7 +334,7 @@ impl Links for Commits {
     }
 }
 
-fn end_of<T>(paged: &Paged<T>) -> Result<u32, AddError> {
+fn end_of<T: crate::store::Row>(paged: &Paged<T>) -> Result<u32, AddError> {
     u32::try_from(paged.len()).map_err(|_| AddError::Full)
 }
 

@@ -22,14 +22,13 @@ mod gerrit;
 mod github;
 mod snapshot;
 mod state;
-mod time;
 mod writer;
 
+pub use crate::store::Timestamp;
 pub use commits::{AddError, Commit, CommitId, Commits, File, Hash, Signed};
 pub use gerrit::Gerrit;
 pub use github::GitHub;
 pub use snapshot::Snapshot;
-pub use time::Timestamp;
 pub use writer::{ApplyError, Corpus, Writer};
 
 #[cfg(test)]

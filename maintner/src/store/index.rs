@@ -1,19 +1,42 @@
-use std::{fmt, sync::Arc};
+use std::fmt;
 
-use hashbrown::HashTable;
-
-/// Rows in a shard, about: what is copied when one is inserted.
-const SHARD_ROWS: usize = 2048;
+use super::{Paged, row};
 
 /// Finds row numbers by a hash of what is in the rows. Holds no keys: they are where the rows are.
 ///
-/// Clones share what has not changed since, as those of [`Paged`](super::Paged) do. Nothing is ever
-/// taken out.
+/// Clones share what has not changed since, as those of [`Paged`] do. Nothing is ever taken out.
+///
+/// ```
+/// use maintner::store::{Hasher, Index};
+///
+/// let names = ["one", "two"];
+/// let hasher = Hasher::random();
+/// let mut index = Index::new();
+/// for (row, name) in (0..).zip(names) {
+///     index.insert(hasher.hash_one(name), row);
+/// }
+/// let find = |name| index.find(hasher.hash_one(name), |row| names[row as usize] == name);
+/// assert_eq!((find("two"), find("three")), (Some(1), None));
+/// ```
 #[derive(Clone, Default)]
 pub struct Index {
-    /// A power of two of them, chosen by the highest bits of the hash, or none.
-    shards: Arc<Vec<Arc<HashTable<u32>>>>,
+    /// A power of two of them, or none. A row stands at the place that the highest bits of its hash
+    /// tell, or in the next place that was free.
+    slots: Paged<Slot>,
     len: usize,
+}
+
+row! {
+    struct Slot {
+        /// The upper half of the hash.
+        hash: u32,
+        /// One more than the row's number; 0 if free.
+        row: u32,
+    }
+}
+
+impl Slot {
+    const FREE: Self = Self { hash: 0, row: 0 };
 }
 
 impl Index {
@@ -35,41 +58,62 @@ impl Index {
     /// The row with this `hash` for which `is_it` is true.
     #[inline]
     pub fn find(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
-        let shard = self.shards.get(shard(hash, self.shards.len()))?;
-        shard.find(hash, |&row| is_it(row)).copied()
-    }
-
-    /// Adds a row that is not in it yet. `hash_of` gives the hash of any row in it.
-    pub fn insert(&mut self, hash: u64, row: u32, hash_of: impl Fn(u32) -> u64) {
-        if self.len >= self.shards.len() * SHARD_ROWS {
-            self.split(&hash_of);
-        }
-        let shards = Arc::make_mut(&mut self.shards);
-        let at = shard(hash, shards.len());
-        if let Some(shard) = shards.get_mut(at) {
-            Arc::make_mut(shard).insert_unique(hash, row, |&row| hash_of(row));
-            self.len += 1;
+        let hash = (hash >> 32) as u32;
+        let mut at = place(hash, self.slots.len());
+        // There is always a free place.
+        loop {
+            let slot = self.slots.get(at)?;
+            let row = slot.row.checked_sub(1)?;
+            if slot.hash == hash && is_it(row) {
+                return Some(row);
+            }
+            at = (at + 1) & (self.slots.len() - 1);
         }
     }
 
-    /// Twice as many shards.
-    fn split(&mut self, hash_of: &impl Fn(u32) -> u64) {
-        let count = (self.shards.len() * 2).max(1);
-        let mut shards: Vec<HashTable<u32>> = (0..count)
-            .map(|_| HashTable::with_capacity(SHARD_ROWS))
-            .collect();
-        for &row in self.shards.iter().flat_map(|shard| shard.iter()) {
-            let hash = hash_of(row);
-            shards[shard(hash, count)].insert_unique(hash, row, |&row| hash_of(row));
+    /// Adds a row that is not in it yet. Its number is less than `u32::MAX`.
+    #[inline]
+    pub fn insert(&mut self, hash: u64, row: u32) {
+        // At most 2/3 full.
+        if (self.len + 1) * 3 > self.slots.len() * 2 {
+            self.grow();
         }
-        self.shards = Arc::new(shards.into_iter().map(Arc::new).collect());
+        let slot = Slot {
+            hash: (hash >> 32) as u32,
+            row: row.saturating_add(1),
+        };
+        put(&mut self.slots, slot);
+        self.len += 1;
+    }
+
+    /// Twice as many places.
+    #[cold]
+    fn grow(&mut self) {
+        let mut slots = Paged::new();
+        slots.resize_with((self.slots.len() * 2).max(4), || Slot::FREE);
+        for &slot in self.slots.iter().filter(|slot| slot.row > 0) {
+            put(&mut slots, slot);
+        }
+        self.slots = slots;
     }
 }
 
-/// The shard of a hash. The table within it uses the lowest and the highest seven bits, so the
-/// choice is made with those below the latter.
-fn shard(hash: u64, shards: usize) -> usize {
-    (hash << 7 >> 32) as usize & shards.wrapping_sub(1)
+/// The first place to look at.
+#[inline]
+fn place(hash: u32, slots: usize) -> usize {
+    ((u64::from(hash) * slots as u64) >> 32) as usize
+}
+
+#[inline]
+fn put(slots: &mut Paged<Slot>, slot: Slot) {
+    let last = slots.len().wrapping_sub(1);
+    let mut at = place(slot.hash, slots.len());
+    while slots.get(at).is_some_and(|slot| slot.row > 0) {
+        at = (at + 1) & last;
+    }
+    if let Some(free) = slots.get_mut(at) {
+        *free = slot;
+    }
 }
 
 impl fmt::Debug for Index {
@@ -80,13 +124,12 @@ impl fmt::Debug for Index {
 
 #[cfg(test)]
 mod tests {
-    use std::hash::BuildHasher;
-
     use super::*;
+    use crate::store::Hasher;
 
     #[test]
     fn finds_what_was_inserted_in_each_version() {
-        let hasher = foldhash::quality::RandomState::default();
+        let hasher = Hasher::random();
         let hash_of = |row: u32| hasher.hash_one(row);
         let mut index = Index::new();
         assert_eq!(index.find(hash_of(0), |_| true), None);
@@ -95,7 +138,7 @@ mod tests {
             if row % 7_001 == 0 {
                 versions.push((row, index.clone()));
             }
-            index.insert(hash_of(row), row, hash_of);
+            index.insert(hash_of(row), row);
         }
         versions.push((50_000, index));
         for (len, index) in versions {
@@ -109,11 +152,13 @@ mod tests {
 
     #[test]
     fn equal_hashes_are_told_apart() {
-        let mut index = Index::new();
-        for row in 0..5000 {
-            index.insert(42, row, |_| 42);
+        for hash in [42, u64::MAX] {
+            let mut index = Index::new();
+            for row in 0..3000 {
+                index.insert(hash, row);
+            }
+            assert_eq!(index.find(hash, |row| row == 2321), Some(2321));
+            assert_eq!(index.find(hash, |row| row == 3000), None);
         }
-        assert_eq!(index.find(42, |row| row == 4321), Some(4321));
-        assert_eq!(index.find(42, |row| row == 5000), None);
     }
 }

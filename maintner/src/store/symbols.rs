@@ -1,17 +1,50 @@
-use std::hash::BuildHasher;
+use std::{fmt, num::NonZeroU32};
 
 use bytes::Bytes;
 
-use super::{Index, Misplaced, Origin, Paged, Segments, Span};
+use super::{Hasher, Index, Misplaced, Origin, Paged, Row, Segments, Span};
 
-/// A text that occurs often, by number: logins, labels, people, paths, refs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Symbol(u32);
+/// A text that occurs often, by number: logins, labels, people, paths, refs. 4 bytes, and no more
+/// as an `Option`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Symbol(NonZeroU32);
 
 impl Symbol {
+    fn new(number: u32) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(number))
+    }
+
     /// Its number: the symbols of a corpus are numbered from 0 in order of appearance.
     pub fn number(self) -> usize {
-        self.0 as usize
+        self.0.get() as usize - 1
+    }
+}
+
+/// The first that there was.
+impl Default for Symbol {
+    fn default() -> Self {
+        Self::new(0)
+    }
+}
+
+impl fmt::Debug for Symbol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Symbol({})", self.number())
+    }
+}
+
+impl Row for Symbol {
+    const SIZE: usize = 4;
+    const LAYOUT: u64 = super::row::layout_of_name(super::row::LAYOUT, "symbol");
+
+    #[inline]
+    fn write(&self, bytes: &mut [u8]) {
+        (self.0.get() - 1).write(bytes);
+    }
+
+    #[inline]
+    fn read(bytes: &[u8]) -> Self {
+        Self::new(u32::read(bytes))
     }
 }
 
@@ -22,7 +55,7 @@ pub struct Texts {
     symbols: Paged<Span>,
     index: Index,
     /// Seeded at random: who writes the texts does not know what collides.
-    hasher: foldhash::quality::RandomState,
+    hasher: Hasher,
 }
 
 impl Texts {
@@ -60,7 +93,7 @@ impl Texts {
     /// The symbol of a text, if it occurs.
     pub fn find(&self, text: &[u8]) -> Option<Symbol> {
         self.find_hashed(self.hasher.hash_one(text), text)
-            .map(Symbol)
+            .map(Symbol::new)
     }
 
     fn find_hashed(&self, hash: u64, text: &[u8]) -> Option<u32> {
@@ -74,20 +107,11 @@ impl Texts {
     pub fn intern(&mut self, origin: Origin<'_>, text: &[u8]) -> Symbol {
         let hash = self.hasher.hash_one(text);
         if let Some(row) = self.find_hashed(hash, text) {
-            return Symbol(row);
+            return Symbol::new(row);
         }
         let row = self.symbols.push(origin.span_of(text)) as u32;
-        let Self {
-            segments,
-            symbols,
-            index,
-            hasher,
-        } = self;
-        index.insert(hash, row, |row| {
-            let span = symbols.get(row as usize).copied().unwrap_or_default();
-            hasher.hash_one(segments.bytes(span))
-        });
-        Symbol(row)
+        self.index.insert(hash, row);
+        Symbol::new(row)
     }
 
     /// The text of a symbol.

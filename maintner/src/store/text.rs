@@ -2,6 +2,8 @@ use std::{fmt, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 
+use super::Row;
+
 /// A place in a log, 12 bytes instead of the text: a segment's number, and an offset in it.
 ///
 /// It stays right however the log's bytes come and go in memory ([`Segments`]).
@@ -10,6 +12,21 @@ pub struct Span {
     segment: u32,
     at: u32,
     len: u32,
+}
+
+impl Row for Span {
+    const SIZE: usize = 12;
+    const LAYOUT: u64 = super::row::layout_of_name(super::row::LAYOUT, "span");
+
+    #[inline]
+    fn write(&self, bytes: &mut [u8]) {
+        self.parts().write(bytes);
+    }
+
+    #[inline]
+    fn read(bytes: &[u8]) -> Self {
+        Self::from_parts(Row::read(bytes))
+    }
 }
 
 impl Span {

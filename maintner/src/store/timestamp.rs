@@ -1,5 +1,6 @@
 use std::{fmt, num::NonZeroU32};
 
+use super::Row;
 use crate::proto::view;
 
 const NANOS_PER_SECOND: i32 = 1_000_000_000;
@@ -37,9 +38,32 @@ impl Timestamp {
         nanos.get() - 1
     }
 
-    #[expect(dead_code, reason = "for what comes next")]
-    pub(super) fn of(view: &view::Timestamp<'_>) -> Self {
+    /// That of a message.
+    pub fn of(view: &view::Timestamp<'_>) -> Self {
         Self::new(view.seconds, view.nanos)
+    }
+}
+
+/// The beginning of 1970.
+impl Default for Timestamp {
+    fn default() -> Self {
+        Self::new(0, 0)
+    }
+}
+
+impl Row for Timestamp {
+    const SIZE: usize = 12;
+    const LAYOUT: u64 = super::row::layout_of_name(super::row::LAYOUT, "timestamp");
+
+    #[inline]
+    fn write(&self, bytes: &mut [u8]) {
+        (self.seconds(), self.nanos()).write(bytes);
+    }
+
+    #[inline]
+    fn read(bytes: &[u8]) -> Self {
+        let (seconds, nanos) = <(i64, u32)>::read(bytes);
+        Self::new(seconds, (nanos % NANOS_PER_SECOND as u32) as i32)
     }
 }
 
