@@ -27,7 +27,10 @@ mod writer;
 pub use crate::store::Timestamp;
 pub use commits::{AddError, Commit, CommitId, Commits, File, Hash, Signed};
 pub use gerrit::Gerrit;
-pub use github::GitHub;
+pub use github::{
+    Comment, CommentId, Dismissal, Event, EventId, GitHub, Issue, IssueRef, Label, LabelId,
+    Milestone, MilestoneId, Repo, Review, ReviewId, Team, TeamId, User, UserId,
+};
 pub use snapshot::Snapshot;
 pub use writer::{ApplyError, Corpus, Writer};
 

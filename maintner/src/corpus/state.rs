@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     proto::view,
-    store::{Misplaced, Origin},
+    store::{Full, Misplaced, Origin},
 };
 
 /// All that a log says. A clone is a version that stays as it is, and costs next to nothing.
@@ -49,10 +49,12 @@ impl State {
         waiting: &mut Waiting,
     ) -> Result<(), AddError> {
         if let Some(issue) = &mutation.github_issue {
-            self.github.apply_issue(origins.github, issue);
+            self.github
+                .apply_issue(origins.github, issue, &mut self.skipped)?;
         }
         if let Some(github) = &mutation.github {
-            self.github.apply(origins.github, github);
+            self.github
+                .apply(origins.github, github, &mut self.skipped)?;
         }
         if let Some(commit) = mutation.git.and_then(|git| git.commit) {
             match self.commits.add(origins.git, &commit, waiting) {
@@ -72,5 +74,11 @@ impl State {
                 .apply(commits, waiting, origins.git, gerrit, skipped)?;
         }
         Ok(())
+    }
+}
+
+impl From<Full> for AddError {
+    fn from(_: Full) -> Self {
+        Self::Full
     }
 }

@@ -95,6 +95,12 @@ impl<'a> Element<'a> for &'a str {
     }
 }
 
+impl<'a> Element<'a> for &'a [u8] {
+    fn read(_: u32, bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        Ok(bytes)
+    }
+}
+
 /// The elements of a field that repeats, read while iterating: nothing before is checked but their
 /// wire type.
 #[derive(Debug, Clone, Copy)]
@@ -103,6 +109,18 @@ pub struct Repeated<'a, T> {
     number: u32,
     left: usize,
     element: PhantomData<fn() -> T>,
+}
+
+impl<'a, T> Repeated<'a, T> {
+    /// The elements as they stand in the message, for those who keep their place.
+    pub fn bytes(self) -> Repeated<'a, &'a [u8]> {
+        Repeated {
+            fields: self.fields,
+            number: self.number,
+            left: self.left,
+            element: PhantomData,
+        }
+    }
 }
 
 impl<T> Default for Repeated<'_, T> {
