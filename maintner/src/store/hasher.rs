@@ -2,10 +2,13 @@ use std::{
     collections::hash_map::RandomState,
     fmt,
     hash::{BuildHasher, Hash, Hasher as _},
+    io,
     sync::Arc,
 };
 
 use foldhash::{SharedSeed, quality::FoldHasher};
+
+use super::{Opener, Saved, Saver, Unusable};
 
 /// Hashes with a seed that was chosen at random, so that who writes the log does not know what
 /// collides, and that can be saved, so that an index need not be made anew.
@@ -62,6 +65,19 @@ impl Hasher {
 impl Default for Hasher {
     fn default() -> Self {
         Self::random()
+    }
+}
+
+impl Saved for Hasher {
+    fn save(&self, to: &mut Saver<'_>) -> io::Result<()> {
+        [self.0.seed[0], self.0.seed[1], self.probe()].save(to)
+    }
+
+    fn open(from: &mut Opener) -> Result<Self, Unusable> {
+        let [one, two, probe] = Saved::open(from)?;
+        let hasher = Self::from_seed([one, two]);
+        let is_same = hasher.probe() == probe;
+        is_same.then_some(hasher).ok_or(Unusable::Hashes)
     }
 }
 

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::{Paged, row};
+use super::{Paged, row, saved};
 
 /// Finds row numbers by a hash of what is in the rows. Holds no keys: they are where the rows are.
 ///
@@ -60,8 +60,7 @@ impl Index {
     pub fn find(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         let hash = (hash >> 32) as u32;
         let mut at = place(hash, self.slots.len());
-        // There is always a free place.
-        loop {
+        for _ in 0..self.slots.len() {
             let slot = self.slots.get(at)?;
             let row = slot.row.checked_sub(1)?;
             if slot.hash == hash && is_it(row) {
@@ -69,6 +68,7 @@ impl Index {
             }
             at = (at + 1) & (self.slots.len() - 1);
         }
+        None
     }
 
     /// Adds a row that is not in it yet. Its number is less than `u32::MAX`.
@@ -115,6 +115,8 @@ fn put(slots: &mut Paged<Slot>, slot: Slot) {
         *free = slot;
     }
 }
+
+saved!(Index { slots, len });
 
 impl fmt::Debug for Index {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

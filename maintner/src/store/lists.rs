@@ -1,6 +1,6 @@
-use std::{cmp::Ordering, sync::Arc};
+use std::{cmp::Ordering, io, sync::Arc};
 
-use super::{Paged, Row, row};
+use super::{Opener, Paged, Row, Saved, Saver, Unusable, row};
 
 row! {
     /// A list in [`Lists`]: 8 bytes, for a row to hold.
@@ -370,6 +370,22 @@ impl<T: Row> Default for Lists<T> {
     }
 }
 
+impl<T: Row> Saved for Lists<T> {
+    fn save(&self, to: &mut Saver<'_>) -> io::Result<()> {
+        self.items.save(to)?;
+        self.directories.save(to)?;
+        self.long.save(to)
+    }
+
+    fn open(from: &mut Opener) -> Result<Self, Unusable> {
+        Ok(Self {
+            items: Runs::open(from)?,
+            directories: Runs::open(from)?,
+            long: Runs::open(from)?,
+        })
+    }
+}
+
 /// Runs of rows one after the other, each with room for the power of two that its length is at
 /// most, beginning at a multiple of that.
 #[derive(Debug, Clone)]
@@ -489,6 +505,19 @@ impl<T: Row> Runs<T> {
         } else {
             (0..len).for_each(&mut copy);
         }
+    }
+}
+
+impl<T: Row> Saved for Runs<T> {
+    fn save(&self, to: &mut Saver<'_>) -> io::Result<()> {
+        self.rows.save(to)?;
+        self.free.save(to)
+    }
+
+    fn open(from: &mut Opener) -> Result<Self, Unusable> {
+        let rows = Paged::open(from)?;
+        let free = Arc::new(Saved::open(from)?);
+        Ok(Self { rows, free })
     }
 }
 

@@ -11,6 +11,7 @@ mod lists;
 mod paged;
 #[doc(hidden)]
 pub mod row;
+mod saved;
 mod symbols;
 mod text;
 mod timestamp;
@@ -22,6 +23,8 @@ pub use index::Index;
 pub use lists::{Full, List, Lists};
 pub use paged::Paged;
 pub use row::Row;
+pub(crate) use saved::saved;
+pub use saved::{Column, Opener, Saved, Saver, Unusable};
 pub use symbols::{Symbol, Texts};
 pub use text::{Misplaced, Origin, Segments, Span};
 pub use timestamp::Timestamp;

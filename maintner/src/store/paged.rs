@@ -119,11 +119,15 @@ impl<T: Row> Paged<T> {
 
     /// The rows of a page, from the file.
     fn decode(saved: &[u8], number: usize) -> Arc<[T]> {
+        let rows = Self::encoded(saved, number).chunks_exact(T::SIZE.max(1));
+        rows.map(T::read).collect()
+    }
+
+    fn encoded(saved: &[u8], number: usize) -> &[u8] {
         let size = Self::ROWS * T::SIZE;
         let start = number.saturating_mul(size).min(saved.len());
         let end = start.saturating_add(size).min(saved.len());
-        let rows = saved[start..end].chunks_exact(T::SIZE.max(1));
-        rows.map(T::read).collect()
+        &saved[start..end]
     }
 
     /// All rows, in order.
@@ -226,18 +230,32 @@ impl<T: Row> Paged<T> {
         }
     }
 
-    /// The rows, as [`from_bytes`](Self::from_bytes) reads them.
-    pub fn write(&self, to: &mut Vec<u8>) {
-        let mut row = vec![0; T::SIZE];
-        for each in self.iter() {
-            each.write(&mut row);
-            to.extend_from_slice(&row);
+    /// Gives the rows, as [`from_bytes`](Self::from_bytes) reads them, a page at a time.
+    pub(super) fn pages<E>(&self, mut give: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        let mut bytes = Vec::with_capacity(Self::ROWS * T::SIZE);
+        let mut left = self.len;
+        let slots = self.tables.iter().flat_map(|table| table.0.iter());
+        for (number, page) in slots.take(self.len.div_ceil(Self::ROWS)).enumerate() {
+            let rows = left.min(Self::ROWS);
+            left -= rows;
+            let Some(page) = page.get() else {
+                // As the file has it.
+                let saved = Self::encoded(&self.saved, number);
+                give(&saved[..(rows * T::SIZE).min(saved.len())])?;
+                continue;
+            };
+            bytes.resize(rows * T::SIZE, 0);
+            for (row, bytes) in page.iter().zip(bytes.chunks_exact_mut(T::SIZE.max(1))) {
+                row.write(bytes);
+            }
+            give(&bytes)?;
         }
+        Ok(())
     }
 
-    /// The rows that `bytes` are, which [`write`](Self::write) wrote: mapped ones, for they are
-    /// kept, and read a page at a time when somebody looks at it.
-    pub fn from_bytes(bytes: Bytes) -> Self {
+    /// The rows that `bytes` are, which [`Saver`](super::Saver) wrote. They
+    /// are kept, and each page is decoded when somebody looks at it.
+    pub(super) fn from_bytes(bytes: Bytes) -> Self {
         let len = bytes.len() / T::SIZE.max(1);
         let tables = len.div_ceil(Self::ROWS).div_ceil(TABLE_PAGES);
         Self {
@@ -320,6 +338,16 @@ mod tests {
         ]
     }
 
+    fn bytes_of<T: Row>(paged: &Paged<T>) -> Bytes {
+        let mut bytes = Vec::new();
+        let add = |page: &[u8]| {
+            bytes.extend_from_slice(page);
+            Ok::<_, std::convert::Infallible>(())
+        };
+        let Ok(()) = paged.pages(add);
+        bytes.into()
+    }
+
     /// Rows so wide that a page has 16 of them.
     type Wide = (u32, [u64; 128]);
 
@@ -347,9 +375,7 @@ mod tests {
                     Op::Drop(_) if versions.is_empty() => {}
                     Op::Drop(at) => drop(versions.swap_remove(at % versions.len())),
                     Op::Reopen => {
-                        let mut bytes = Vec::new();
-                        paged.write(&mut bytes);
-                        paged = Paged::from_bytes(bytes.into());
+                        paged = Paged::from_bytes(bytes_of(&paged));
                     }
                 }
             }
@@ -390,9 +416,8 @@ mod tests {
 
     #[test]
     fn of_a_file_only_what_is_looked_at_is_read() {
-        let mut bytes = Vec::new();
-        (0..100_000_u64).collect::<Paged<u64>>().write(&mut bytes);
-        let mut paged = Paged::<u64>::from_bytes(bytes.into());
+        let bytes = bytes_of(&(0..100_000_u64).collect());
+        let mut paged = Paged::<u64>::from_bytes(bytes);
         assert_eq!(paged.get(70_000), Some(&70_000));
         assert_eq!(paged.push(7), 100_000);
         let read = pages(&paged).into_iter().flatten().count();

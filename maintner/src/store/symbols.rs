@@ -1,8 +1,10 @@
-use std::{fmt, num::NonZeroU32};
+use std::{fmt, io, num::NonZeroU32};
 
 use bytes::Bytes;
 
-use super::{Hasher, Index, Misplaced, Origin, Paged, Row, Segments, Span};
+use super::{
+    Hasher, Index, Misplaced, Opener, Origin, Paged, Row, Saved, Saver, Segments, Span, Unusable,
+};
 
 /// A text that occurs often, by number: logins, labels, people, paths, refs. 4 bytes, and no more
 /// as an `Option`.
@@ -129,6 +131,24 @@ impl Texts {
     /// All bytes of the log.
     pub fn segments(&self) -> &Segments {
         &self.segments
+    }
+}
+
+/// Without the bytes of the log, which are where they are.
+impl Saved for Texts {
+    fn save(&self, to: &mut Saver<'_>) -> io::Result<()> {
+        self.symbols.save(to)?;
+        self.index.save(to)?;
+        self.hasher.save(to)
+    }
+
+    fn open(from: &mut Opener) -> Result<Self, Unusable> {
+        Ok(Self {
+            segments: from.segments(),
+            symbols: Saved::open(from)?,
+            index: Saved::open(from)?,
+            hasher: Saved::open(from)?,
+        })
     }
 }
 
