@@ -9,6 +9,7 @@ use mux_support::{MIB, emptied, expect, pattern, read_all, soon};
 use revdial::{
     AcceptError, CloseReason, DialError, Stream,
     mux::{Config, Dialect, Dialer, INITIAL_WINDOW, Limits, Listener, ProtocolError},
+    v1::{SniffError, sniff},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
@@ -27,12 +28,19 @@ fn quiet() -> Config {
     }
 }
 
-fn scripted_dialer() -> (Dialer, DuplexStream) {
-    mux_support::scripted_dialer(Dialect::Mux, &quiet())
+/// How every mux begins.
+const FIRST_PING: &[u8] = b"P\0\0\0\0\0\x08\0\0\0\0\0\0\0\0";
+
+async fn scripted_dialer() -> (Dialer, DuplexStream) {
+    let (dialer, mut script) = mux_support::scripted_dialer(Dialect::Mux, &quiet());
+    expect(&mut script, FIRST_PING).await;
+    (dialer, script)
 }
 
-fn scripted_listener() -> (Listener, DuplexStream) {
-    mux_support::scripted_listener(Dialect::Mux, &quiet())
+async fn scripted_listener() -> (Listener, DuplexStream) {
+    let (listener, mut script) = mux_support::scripted_listener(Dialect::Mux, &quiet());
+    expect(&mut script, FIRST_PING).await;
+    (listener, script)
 }
 
 async fn eventually(what: impl Fn() -> bool) {
@@ -46,8 +54,7 @@ async fn eventually(what: impl Fn() -> bool) {
 
 #[tokio::test]
 async fn frames_without_data_travel_in_company() {
-    let (dialer, mut script) = scripted_dialer();
-    tokio::task::yield_now().await;
+    let (dialer, mut script) = scripted_dialer().await;
     let mut one = dialer.dial().await.unwrap();
     one.write_all(b"hi").await.unwrap();
     drop(one);
@@ -94,7 +101,7 @@ async fn a_stream_that_nobody_reads_holds_a_window_and_stops_nobody() {
 
 #[tokio::test]
 async fn a_writer_beyond_the_window_waits_for_exactly_that() {
-    let (dialer, mut script) = scripted_dialer();
+    let (dialer, mut script) = scripted_dialer().await;
     let mut stream = dialer.dial().await.unwrap();
     let writer = tokio::spawn(async move {
         stream.write_all(&[7; INITIAL_WINDOW + 1]).await.unwrap();
@@ -229,7 +236,7 @@ async fn an_abort_ends_all_and_the_peer_knows_that_nothing_was_wrong() {
 
 #[tokio::test]
 async fn a_violation_ends_the_session_and_the_peer_is_told_which() {
-    let (listener, mut script) = scripted_listener();
+    let (listener, mut script) = scripted_listener().await;
     script.write_all(b"W\0\0\0\x05\0\x01x").await.unwrap();
     let reason = soon(listener.closed()).await;
     assert!(matches!(
@@ -244,6 +251,28 @@ async fn a_violation_ends_the_session_and_the_peer_is_told_which() {
         text.ends_with("frame for stream 5, which was never opened"),
         "{text}"
     );
+}
+
+/// Whoever was not told that this is a mux must not take it for version 1, even if a stream is opened
+/// before anything else happens.
+#[tokio::test]
+async fn nobody_takes_the_beginning_for_version_1() {
+    let (dialer, script) = mux_support::scripted_dialer(Dialect::Mux, &quiet());
+    let mut stream = dialer.dial().await.unwrap();
+    stream.write_all(b"hi").await.unwrap();
+    let sniffed = soon(sniff(Stream::new(script), Duration::MAX)).await;
+    assert!(matches!(sniffed, Err(SniffError::Unknown(b'P'))));
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_within_a_frame_is_no_violation() {
+    let (listener, mut script) = scripted_listener().await;
+    script.write_all(b"N\0\0\0\x01\0\0W\0\0").await.unwrap();
+    drop(script);
+    match soon(listener.closed()).await {
+        CloseReason::Io(error) => assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use revdial::{
 use support::{Script, pipe, secs};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
     task::JoinHandle,
     time::{Instant, sleep},
 };
@@ -28,8 +29,8 @@ use tokio_util::sync::CancellationToken;
 type Answer = Response<Full<Bytes>>;
 type Served = JoinHandle<Result<(), ServeError>>;
 
-/// `/take` is taken over and echoes, `/moved` redirects there, `/slow` takes 30 s, the rest says
-/// how long the request body was.
+/// `/take` is taken over and echoes, `/moved` redirects there, `/slow` takes 30 s, `/full` reads no
+/// body, the rest says how long the request body was.
 async fn app(request: Request<Incoming>) -> Result<Answer, Infallible> {
     Ok(match request.uri().path() {
         "/take" => switching_protocols(async |mut stream: Stream| {
@@ -53,6 +54,10 @@ async fn app(request: Request<Incoming>) -> Result<Answer, Infallible> {
             sleep(secs(30)).await;
             Response::new(Full::from("done"))
         }
+        "/full" => Response::builder()
+            .status(StatusCode::PAYLOAD_TOO_LARGE)
+            .body(Full::from("too much"))
+            .unwrap(),
         "/lost" => {
             let mut response: Answer =
                 switching_protocols(async |_: Stream| panic!("must not run"));
@@ -286,6 +291,32 @@ async fn a_head_has_a_size() {
     });
     drop(stream);
     let _ = served.await.unwrap();
+}
+
+/// Over TCP, where closing with bytes unread resets the connection and takes the answer with it.
+#[tokio::test]
+async fn a_peer_that_is_told_to_stop_hears_it() {
+    let full = "POST /full HTTP/1.1\r\nHost: a\r\nContent-Length: 8000000\r\n\r\n";
+    for (head, status) in [("GET / HTTP/1.1\r\nX: ", 431), (full, 413)] {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(socket.local_addr().unwrap());
+        let (client, server) = tokio::join!(client, socket.accept());
+        let served = tokio::spawn(serve_connection(
+            server.unwrap().0,
+            service_fn(app),
+            ServeConfig::default(),
+            CancellationToken::new(),
+        ));
+        let (mut reader, mut writer) = client.unwrap().into_split();
+        // More than the sockets hold, and not a byte of the answer is read before all is sent.
+        writer.write_all(head.as_bytes()).await.unwrap();
+        writer.write_all(&vec![b'x'; 8_000_000]).await.unwrap();
+        let mut answer = String::new();
+        reader.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+        drop(writer);
+        let _ = served.await.unwrap();
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@
 use std::{
     collections::VecDeque,
     future::Future,
+    io,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
@@ -81,7 +82,7 @@ pub(super) async fn run(link: Arc<Link>, reader: ReadHalf<Stream>) {
         // Closing with something unread would destroy what is on its way to the peer.
         let mut sink = vec![0; SMALL];
         while driver.reader.read(&mut sink).await? > 0 {}
-        std::io::Result::Ok(())
+        io::Result::Ok(())
     };
     // Nobody is left to tell about a failure here.
     let _ = timeout(GOODBYE_LIMIT, goodbye).await;
@@ -96,14 +97,14 @@ fn farewell(reason: &CloseReason) -> Option<GoodbyeCode> {
     }
 }
 
-async fn write_all(writer: &mut WriteHalf<Stream>, rest: &mut Batch) -> std::io::Result<()> {
+async fn write_all(writer: &mut WriteHalf<Stream>, rest: &mut Batch) -> io::Result<()> {
     while !rest.is_empty() {
         let n = {
             let mut slots = Batch::slots();
             writer.write_vectored(rest.slices(&mut slots)).await?
         };
         if n == 0 {
-            return Err(std::io::ErrorKind::WriteZero.into());
+            return Err(io::ErrorKind::WriteZero.into());
         }
         rest.advance(n);
     }
@@ -141,11 +142,13 @@ struct Driver {
 impl Driver {
     fn new(link: Arc<Link>, reader: ReadHalf<Stream>) -> Self {
         let now = Instant::now();
-        // The mux knows its round-trip time early.
-        let round = match link.state().session.dialect() {
-            Dialect::V1 => now + link.config.keep_alive.unwrap_or(ROUND),
-            Dialect::Mux => now,
-        };
+        let round = now + link.config.keep_alive.unwrap_or(ROUND);
+        // Before anything else is said: a mux begins with a ping. `N` would be the beginning of
+        // version 1 to a peer that was not told which one it is.
+        let ping = (link.state().session.dialect() == Dialect::Mux).then_some((0, now));
+        if let Some((token, _)) = ping {
+            link.state().session.ping(token);
+        }
         Self {
             link,
             reader,
@@ -159,7 +162,7 @@ impl Driver {
             paused: None,
             suspect: false,
             read_due: false,
-            ping: None,
+            ping,
             pings: 0,
             nearest: Duration::MAX,
             stuck: None,
@@ -206,7 +209,11 @@ impl Driver {
                     let mut state = self.link.state();
                     return Poll::Ready(match state.session.receive_end() {
                         Ok(()) => state.farewell().unwrap_or(CloseReason::Peer(None)),
-                        Err(error) => CloseReason::Frames(error),
+                        // A cable or a process, not a protocol: nobody chooses to end there.
+                        Err(error) => CloseReason::Io(Arc::new(io::Error::new(
+                            io::ErrorKind::UnexpectedEof,
+                            error,
+                        ))),
                     });
                 }
                 Poll::Ready(Ok(n)) => {

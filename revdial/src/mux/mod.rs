@@ -95,7 +95,7 @@
 //! that the sender closes the connection after this frame: 1 without a complaint, 2 because the
 //! peer broke the protocol. The text says why, for people.
 //!
-//! **Life.** Each end sends `P` from time to time (here: at the start, then every 3 s) and answers
+//! **Life.** Each end begins with `P`, sends another from time to time (here: every 3 s) and answers
 //! each `P` with `Q` soon; if several wait, answering the newest is enough. An end that hears
 //! nothing at all for some time (here: 14 s) closes the connection. Any byte counts, so a slow
 //! connection full of data is alive.

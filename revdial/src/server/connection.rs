@@ -13,7 +13,10 @@ use http::{Request, Response};
 use http_body::Body;
 use hyper::{body::Incoming, server::conn::http1, service::Service};
 use hyper_util::rt::TokioIo;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::{Instant, Sleep, sleep_until, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -117,7 +120,7 @@ where
     let mut stopping = false;
     let mut cancelled = std::pin::pin!(shutdown.cancelled());
     let mut timer: Option<Pin<Box<Sleep>>> = None;
-    std::future::poll_fn(|cx| {
+    let served = std::future::poll_fn(|cx| {
         loop {
             if let Poll::Ready(done) = connection.poll_without_shutdown(cx) {
                 return Poll::Ready(done.map_err(ServeError::Http));
@@ -135,21 +138,34 @@ where
         let timer = arm(&mut timer, at);
         timer.as_mut().poll(cx).map(|()| Err(error))
     })
-    .await?;
+    .await;
+    if !matches!(served, Ok(()) | Err(ServeError::Http(_))) {
+        return served;
+    }
 
     let start = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
     let parts = connection.into_parts();
     let io = parts.io.into_inner().io;
     match start {
         Some(start) => start(Stream::with_read_ahead(io, parts.read_buf)).await,
-        None => {
-            let mut io = io;
-            // Says goodbye properly (TLS close_notify); a peer that is gone cannot hear it.
-            let farewell = tokio::io::AsyncWriteExt::shutdown(&mut io);
-            let _ = tokio::time::timeout(Duration::from_secs(1), farewell).await;
-        }
+        None => hang_up(io, served.is_err() || watch.is_in_request()).await,
     }
-    Ok(())
+    served
+}
+
+/// Says goodbye properly (TLS close_notify). A peer that is still sending a request when it is
+/// answered, as it happens with 413 and 431, is listened to for a while: closing with bytes unread
+/// would destroy the answer on its way.
+async fn hang_up(mut io: impl Io, unread: bool) {
+    const GOODBYE_LIMIT: Duration = Duration::from_secs(1);
+    const LINGER: Duration = Duration::from_secs(5);
+    // A peer that is gone cannot hear it.
+    let _ = timeout(GOODBYE_LIMIT, io.shutdown()).await;
+    if unread {
+        let mut sink = vec![0; 8 * 1024];
+        let rest = async { while let Ok(1..) = io.read(&mut sink).await {} };
+        let _ = timeout(LINGER, rest).await;
+    }
 }
 
 /// The timer, set to `at`.

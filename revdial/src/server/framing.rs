@@ -45,6 +45,11 @@ impl Framing {
         !matches!(self.at, At::Start | At::Fields)
     }
 
+    /// Whether the next byte that arrives is the first of a request.
+    pub(super) fn is_between_requests(&self) -> bool {
+        self.at == At::Start && self.line.is_empty()
+    }
+
     pub(super) fn feed(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let taken = match self.at {

@@ -107,6 +107,11 @@ impl Watch {
         }
     }
 
+    /// Whether a part of a request has arrived, or all of its head, and the rest has not.
+    pub(super) fn is_in_request(&self) -> bool {
+        !self.state().framing.is_between_requests()
+    }
+
     /// When the connection is to be given up if nothing changes, and as what.
     pub(super) fn deadline(&self, config: &ServeConfig) -> Option<(Instant, ServeError)> {
         let state = self.state();
