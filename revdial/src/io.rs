@@ -1,6 +1,7 @@
 //! Byte streams of any origin behind one type.
 
 use std::{
+    any::Any,
     fmt,
     io::{self, IoSlice},
     pin::Pin,
@@ -11,13 +12,16 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::ledger::{Membership, Peer, StreamInfo};
+use crate::{
+    ledger::{Membership, Peer, StreamInfo},
+    mux,
+};
 
 /// Anything bytes can be read from and written to: a TCP socket, a TLS session, one half of a
 /// [`tokio::io::duplex`] pipe. Implemented for every type that qualifies.
-pub trait Io: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+pub trait Io: AsyncRead + AsyncWrite + Any + Unpin + Send {}
 
-impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Io for T {}
+impl<T: AsyncRead + AsyncWrite + Any + Unpin + Send> Io for T {}
 
 /// A byte stream: what [`Dialer::dial`](crate::Dialer::dial) and
 /// [`Listener::accept`](crate::Listener::accept) give, in every version of the protocol.
@@ -27,6 +31,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Io for T {}
 /// `101 Switching Protocols` are often in its buffer already. Wrap your own transports with
 /// [`Stream::new`]. Dropping it closes the connection; shutting it down for writing leaves the
 /// other direction open.
+///
+/// Writing may leave bytes with this process while others write or the transport is full. Flushing
+/// waits until they have left for the system, shutting down until the stream's end has too: a program may
+/// exit after it. Neither waits for the peer to read, and a drop sends everything in its own time.
 pub struct Stream {
     read_ahead: Bytes,
     io: Box<dyn Io>,
@@ -98,6 +106,36 @@ impl Stream {
     /// Who is at the other end; `None` if the stream was made with [`Stream::new`].
     pub fn peer(&self) -> Option<&Peer> {
         self.member.as_ref().map(|member| &member.ledger().peer)
+    }
+
+    /// Breaks the stream off: what is not yet sent is not, what was not read is lost, and the peer's
+    /// reads and writes fail with [`ConnectionReset`](io::ErrorKind::ConnectionReset) and `reason`,
+    /// cut to 255 bytes. Versions 1 and 2 have no words for it: there it is a drop.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use revdial::{Dialer, Listener, Stream, mux::Config};
+    /// # use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    /// # let (here, there) = duplex(1024);
+    /// # let dialer = Dialer::mux(Stream::new(here), Config::default());
+    /// # let mut listener = Listener::mux(Stream::new(there), Config::default());
+    /// let mut upload = dialer.dial().await?;
+    /// upload.write_all(b"half a file").await?;
+    /// upload.reset("the disk cannot be read");
+    ///
+    /// let mut received = Vec::new();
+    /// let error = listener.accept().await?.read_to_end(&mut received).await.unwrap_err();
+    /// assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    /// assert!(error.to_string().ends_with("the disk cannot be read"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn reset(self, reason: &str) {
+        let io: &dyn Any = &*self.io;
+        if let Some(io) = io.downcast_ref::<mux::stream::Io>() {
+            io.reset(reason);
+        }
     }
 
     /// The same stream with `bytes` put back in front of what is still to be read.

@@ -3,3 +3,6 @@
 
 pub(crate) use std::sync::{Mutex, MutexGuard};
 pub(crate) use tokio::spawn;
+
+/// What windows begin with.
+pub(crate) use crate::mux::INITIAL_WINDOW as WINDOW;

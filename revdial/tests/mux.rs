@@ -3,7 +3,14 @@
 
 mod mux_support;
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use mux_support::{MIB, emptied, expect, pattern, read_all, soon};
 use revdial::{
@@ -13,7 +20,7 @@ use revdial::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
-    time::Instant,
+    time::{Instant, timeout},
 };
 
 fn pair(room: usize) -> (Dialer, Listener) {
@@ -97,6 +104,99 @@ async fn a_stream_that_nobody_reads_holds_a_window_and_stops_nobody() {
     soon(writer).await.unwrap();
     drop(unread);
     emptied(&dialer, &listener).await;
+}
+
+/// Reliability figure: a gibibyte for somebody who never reads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gibibyte_for_nobody_costs_one_window_and_hurts_nobody() {
+    let (dialer, mut listener) = mux_support::tcp_pair(Dialect::Mux, &Config::default()).await;
+    let mut stalled = dialer.dial().await.unwrap();
+    stalled.write_all(b"!").await.unwrap();
+    let unread = soon(listener.accept()).await.unwrap();
+    let taken = Arc::new(AtomicUsize::new(1));
+    let counted = Arc::clone(&taken);
+    let writer = tokio::spawn(async move {
+        let part = vec![7; 64 * 1024];
+        while counted.load(Relaxed) < 1024 * MIB {
+            counted.fetch_add(stalled.write(&part).await?, Relaxed);
+        }
+        io::Result::Ok(())
+    });
+    for n in 0..20_u8 {
+        let mut near = dialer.dial().await.unwrap();
+        near.write_all(&[n]).await.unwrap();
+        let mut far = soon(listener.accept()).await.unwrap();
+        let sender = tokio::spawn(async move {
+            near.write_all(&pattern(MIB)).await.unwrap();
+            near.shutdown().await.unwrap();
+        });
+        assert_eq!(read_all(&mut far).await.len(), 1 + MIB);
+        soon(sender).await.unwrap();
+    }
+    eventually(|| taken.load(Relaxed) == INITIAL_WINDOW).await;
+    assert!(!writer.is_finished());
+    drop(unread);
+    let error = soon(writer).await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    emptied(&dialer, &listener).await;
+}
+
+/// A stream over a pipe of 32 bytes, with 100 written, of which nobody has read any.
+async fn stuck() -> (Dialer, Stream, DuplexStream) {
+    let (near, script) = duplex(32);
+    let dialer = Dialer::new(Stream::new(near), quiet());
+    let mut stream = dialer.dial().await.unwrap();
+    stream.write_all(&[7; 100]).await.unwrap();
+    (dialer, stream, script)
+}
+
+#[tokio::test(start_paused = true)]
+async fn flushing_waits_until_everything_has_left() {
+    let (dialer, mut stream, mut script) = stuck().await;
+    let mut other = dialer.dial().await.unwrap();
+    let busy = tokio::spawn(async move { while other.write_all(&[8; 50]).await.is_ok() {} });
+    let mut all = Vec::new();
+    while timeout(Duration::from_secs(1), stream.flush())
+        .await
+        .is_err()
+    {
+        let mut got = [0; 8];
+        let n = soon(script.read(&mut got)).await.unwrap();
+        all.extend_from_slice(&got[..n]);
+        assert!(all.len() < 500, "others keep it from leaving");
+    }
+    // The pipe has the rest.
+    let read = all.iter().filter(|&&byte| byte == 7).count();
+    assert!(read >= 100 - 32, "{read}");
+    busy.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutting_down_waits_until_the_end_has_left() {
+    let (_dialer, mut stream, mut script) = stuck().await;
+    let second = Duration::from_secs(1);
+    assert!(timeout(second, stream.shutdown()).await.is_err());
+    let mut all = Vec::new();
+    let mut got = [0; 32];
+    while timeout(second, stream.shutdown()).await.is_err() {
+        let n = soon(script.read(&mut got)).await.unwrap();
+        all.extend_from_slice(&got[..n]);
+    }
+    // Nothing has to run any more for the rest to be there.
+    let n = timeout(Duration::ZERO, script.read(&mut got)).await;
+    all.extend_from_slice(&got[..n.unwrap().unwrap()]);
+    assert!(all.ends_with(b"\x07\x07E\0\0\0\x01\0\0"), "{all:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_flush_learns_of_the_end() {
+    let (dialer, mut stream, script) = stuck().await;
+    let flush = tokio::spawn(async move { stream.flush().await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    drop(script);
+    let error = soon(flush).await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
+    assert!(dialer.is_closed());
 }
 
 #[tokio::test]

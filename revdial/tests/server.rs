@@ -313,7 +313,10 @@ async fn a_peer_that_is_told_to_stop_hears_it() {
         writer.write_all(&vec![b'x'; 8_000_000]).await.unwrap();
         let mut answer = String::new();
         reader.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{answer}"
+        );
         drop(writer);
         let _ = served.await.unwrap();
     }

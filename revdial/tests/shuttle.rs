@@ -65,6 +65,9 @@ mod version;
 mod sync {
     pub(crate) use shuttle::sync::{Mutex, MutexGuard};
 
+    /// Used up with every stream, there and back.
+    pub(crate) const WINDOW: usize = 8;
+
     pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) {
         drop(shuttle::future::spawn(task));
     }

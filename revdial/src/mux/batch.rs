@@ -49,17 +49,22 @@ impl Pool {
 pub(super) struct Backlog {
     first: BytesMut,
     /// What comes after a first piece that is not empty.
-    #[expect(
-        clippy::box_collection,
-        reason = "most streams have none, and are smaller so"
-    )]
-    more: Option<Box<VecDeque<BytesMut>>>,
+    more: Option<Box<More>>,
+}
+
+#[derive(Debug, Default)]
+struct More {
+    pieces: VecDeque<BytesMut>,
     len: usize,
 }
 
 impl Backlog {
     pub(super) fn len(&self) -> usize {
-        self.len
+        self.first.len() + self.more.as_ref().map_or(0, |more| more.len)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_empty()
     }
 
     pub(super) fn push(&mut self, data: BytesMut) {
@@ -71,25 +76,30 @@ impl Backlog {
     }
 
     fn append(&mut self, data: BytesMut) {
-        self.len += data.len();
         if self.first.is_empty() {
             self.first = data;
         } else {
-            self.more.get_or_insert_default().push_back(data);
+            let more = self.more.get_or_insert_default();
+            more.len += data.len();
+            more.pieces.push_back(data);
         }
     }
 
     pub(super) fn pop(&mut self) -> Option<BytesMut> {
-        if self.len == 0 {
+        if self.first.is_empty() {
             return None;
         }
-        let next = self.more.as_mut().and_then(|more| more.pop_front());
-        if next.is_none() {
-            self.more = None;
+        let mut next = BytesMut::new();
+        if let Some(more) = &mut self.more {
+            match more.pieces.pop_front() {
+                Some(piece) => {
+                    more.len -= piece.len();
+                    next = piece;
+                }
+                None => self.more = None,
+            }
         }
-        let first = mem::replace(&mut self.first, next.unwrap_or_default());
-        self.len -= first.len();
-        Some(first)
+        Some(mem::replace(&mut self.first, next))
     }
 
     /// Copies `bytes` to the end, into memory from `pool` if it is much.
@@ -97,18 +107,24 @@ impl Backlog {
         if bytes.is_empty() {
             return;
         }
-        let last = self.more.as_mut().and_then(|more| more.back_mut());
-        let last = last.unwrap_or(&mut self.first);
         // A kept piece has no room to spare.
-        if self.len > 0 && last.capacity() - last.len() >= bytes.len() {
-            last.extend_from_slice(bytes);
-            self.len += bytes.len();
-        } else {
-            let room = self.len.clamp(64, SHARED).max(bytes.len());
-            let mut chunk = pool.take(room);
-            chunk.extend_from_slice(bytes);
-            self.append(chunk);
+        let fits = |piece: &BytesMut| piece.capacity() - piece.len() >= bytes.len();
+        if let Some(more) = &mut self.more
+            && let Some(last) = more.pieces.back_mut()
+        {
+            if fits(last) {
+                last.extend_from_slice(bytes);
+                more.len += bytes.len();
+                return;
+            }
+        } else if !self.first.is_empty() && fits(&self.first) {
+            self.first.extend_from_slice(bytes);
+            return;
         }
+        let room = self.len().clamp(64, SHARED).max(bytes.len());
+        let mut chunk = pool.take(room);
+        chunk.extend_from_slice(bytes);
+        self.append(chunk);
     }
 
     /// The next bytes, at most `most`.
@@ -116,13 +132,12 @@ impl Backlog {
         if self.first.len() <= most {
             return self.pop();
         }
-        self.len -= most;
         Some(self.first.split_to(most))
     }
 
     /// Lets everything go; tells how much it was.
     pub(super) fn clear(&mut self) -> usize {
-        mem::take(self).len
+        mem::take(self).len()
     }
 }
 

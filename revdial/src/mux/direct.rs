@@ -67,6 +67,18 @@ impl<'a> Frames<'a> {
             })
     }
 
+    /// Copies all bytes to the front of `space`, which has room for them; gives how many.
+    pub(super) fn copy_to(&self, space: &mut [u8]) -> usize {
+        let mut end = 0;
+        for (head, part) in self.heads.iter().zip(self.payload.chunks(self.part)) {
+            for slice in [&head[..], part] {
+                space[end..end + slice.len()].copy_from_slice(slice);
+                end += slice.len();
+            }
+        }
+        end
+    }
+
     /// Fills `slots` with what is left after `written` bytes; gives how many.
     pub(super) fn slices<'b>(&'b self, written: usize, slots: &mut [IoSlice<'b>]) -> usize {
         let mut filled = 0;

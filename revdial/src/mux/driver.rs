@@ -31,7 +31,7 @@ const SMALL: usize = 8 * 1024;
 const LARGE: usize = 128 * 1024;
 
 /// Large read buffers kept for reuse while there is much to read.
-const KEPT: usize = 8;
+const KEPT: usize = 32;
 
 /// How long the reader of a stream that is over its limit is waited for.
 const READER_TURN: Duration = Duration::from_millis(100);
@@ -130,6 +130,10 @@ struct Driver {
     suspect: bool,
     /// Somebody was writing when it was time to read.
     read_due: bool,
+    /// Something has happened that is not only data.
+    care: bool,
+    /// The timer will wake this task.
+    armed: bool,
     /// The ping that was last sent, and when.
     ping: Option<(u64, Instant)>,
     pings: u64,
@@ -162,6 +166,8 @@ impl Driver {
             paused: None,
             suspect: false,
             read_due: false,
+            care: true,
+            armed: false,
             ping,
             pings: 0,
             nearest: Duration::MAX,
@@ -188,20 +194,22 @@ impl Driver {
         }
     }
 
-    /// Reads until there is nothing or the session wants no more. Never waits for the writer.
+    /// Writes what is due, then reads until there is nothing or the session wants no more. Never
+    /// waits for the writer.
     fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         let mut taken = 0;
+        let mut turn = self.link.begin_read(cx, self.read_due);
         loop {
-            let turn = self.link.begin_read(self.read_due);
             self.read_due = turn == Turn::Later;
             if turn != Turn::Now {
+                self.care = true;
                 return Poll::Pending;
             }
             self.prepare_buf();
             let read = pin!(self.reader.read_buf(&mut self.buf)).poll(cx);
             match read {
                 Poll::Pending => {
-                    self.link.end_read();
+                    self.care |= self.link.end_read();
                     return Poll::Pending;
                 }
                 Poll::Ready(Ok(0)) => {
@@ -223,14 +231,17 @@ impl Driver {
                         self.busy = true;
                         self.size = (2 * self.size).min(LARGE);
                     }
-                    let woken = match self.link.receive(&mut self.buf) {
-                        Ok(woken) => woken,
+                    let woken;
+                    (woken, turn) = match self.link.receive(&mut self.buf) {
+                        Ok(received) => received,
                         Err(reason) => return Poll::Ready(reason),
                     };
-                    self.link.driver_flush();
                     taken += n;
                     if woken && taken >= LARGE {
                         // Their turn, while what they will read is in the processor's cache.
+                        if turn == Turn::Now {
+                            self.care |= self.link.end_read();
+                        }
                         cx.waker().wake_by_ref();
                         return Poll::Pending;
                     }
@@ -241,6 +252,16 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// Whether the timer alone can wait for what is next, as it does while only data comes and
+    /// goes.
+    fn is_quiet(&self) -> bool {
+        self.armed
+            && !self.care
+            && self.paused.is_none()
+            && self.stuck.is_none()
+            && !self.timer.is_elapsed()
     }
 
     /// Forgives the peer the time in which this end did not run, and gives it one more period: it
@@ -398,12 +419,14 @@ impl Future for Driver {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseReason> {
         let this = &mut *self;
-        this.link.state().set_driver(cx);
         loop {
-            this.link.driver_flush();
             if let Poll::Ready(reason) = this.poll_input(cx) {
                 return Poll::Ready(reason);
             }
+            if this.is_quiet() {
+                return Poll::Pending;
+            }
+            this.care = false;
             {
                 let mut state = this.link.state();
                 if let Some(reason) = state.ended.clone().or_else(|| state.failure.take()) {
@@ -429,10 +452,10 @@ impl Future for Driver {
             if next < this.timer.deadline() || this.timer.is_elapsed() {
                 this.timer.as_mut().reset(next);
             }
-            if this.timer.as_mut().poll(cx).is_ready() {
-                continue;
+            this.armed = this.timer.as_mut().poll(cx).is_pending();
+            if this.armed {
+                return Poll::Pending;
             }
-            return Poll::Pending;
         }
     }
 }

@@ -17,18 +17,19 @@ pub(super) enum Told {
 pub(super) struct Entry {
     pub(super) backlog: Backlog,
     pub(super) out: Backlog,
+    // Counts are of 32 bits: nothing of one stream exceeds 2^30 in the mux, or a piece in version 1.
     /// Bytes its reader has taken and not yet worked off.
-    pub(super) lent: usize,
+    pub(super) lent: u32,
     /// The mux: what this end may still send.
-    pub(super) allowance: usize,
+    pub(super) allowance: u32,
     /// The mux: what the peer may still send.
-    pub(super) granted: usize,
+    pub(super) granted: u32,
     /// The mux: what the peer may have sent and not seen read.
-    pub(super) window: usize,
+    pub(super) window: u32,
     /// The mux: bytes worked off that were not granted again.
-    pub(super) spent: usize,
+    pub(super) spent: u32,
     /// The mux: what the next `A` says.
-    pub(super) grant: usize,
+    pub(super) grant: u32,
     /// The mux: what ended the stream before its time.
     pub(super) broken: Option<Arc<Reset>>,
     /// It was this end that broke it.
@@ -55,6 +56,8 @@ pub(super) struct Entry {
     pub(super) ready: bool,
     /// Its writer waits for room.
     pub(super) blocked: bool,
+    /// Its writer waits for everything to be on its way.
+    pub(super) flushing: bool,
     /// Version 1: over its limit, so that input waits for its reader.
     pub(super) over: bool,
     /// Version 1: over its limit for so long that input no longer waits.
@@ -63,9 +66,9 @@ pub(super) struct Entry {
 
 impl Entry {
     /// `window` is what the mux begins with.
-    pub(super) fn new(dialect: Dialect, window: usize) -> Self {
+    pub(super) fn new(dialect: Dialect, window: u32) -> Self {
         let (allowance, window) = match dialect {
-            Dialect::V1 => (usize::MAX, 0),
+            Dialect::V1 => (u32::MAX, 0),
             Dialect::Mux => (window, window),
         };
         Self {
@@ -79,12 +82,18 @@ impl Entry {
 
     /// Received and not worked off.
     pub(super) fn unread(&self) -> usize {
-        self.backlog.len() + self.lent
+        self.backlog.len() + self.lent as usize
     }
 
     /// Whether what comes in for it is still wanted.
     pub(super) fn listens(&self) -> bool {
         self.held && !self.reset && !self.end_seen && self.stop == Told::Not
+    }
+
+    /// Whether nothing that its writer has said waits to be transmitted.
+    pub(super) fn is_sent(&self, dialect: Dialect) -> bool {
+        let ended = self.end != Told::Wanted || self.peer_stopped;
+        (self.broken.is_some() && dialect == Dialect::Mux) || (self.out.is_empty() && ended)
     }
 
     /// Whether nothing more will be sent or has to be received for it.

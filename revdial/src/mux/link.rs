@@ -2,19 +2,17 @@
 
 use std::{
     io, mem,
-    pin::Pin,
     sync::{Arc, PoisonError},
-    task::{Context, Poll, Waker},
+    task::{Context, Waker},
     time::Duration,
 };
 
 use bytes::BytesMut;
-use tokio::io::{AsyncWrite, WriteHalf};
+use tokio::io::WriteHalf;
 
 use super::{
     Config,
     batch::Batch,
-    direct::{DIRECT, Frames},
     ids::ById,
     limits::{Goodbye, GoodbyeCode, ResetCode},
     session::{Event, Session},
@@ -27,8 +25,9 @@ use crate::{
     v2::link::is_hang_up,
 };
 
-/// Batches a task writes for others before it leaves the rest to the driver.
-const ROUNDS: usize = 4;
+mod write;
+
+pub(super) use write::UNKNOWN;
 
 pub(super) struct Link {
     pub(super) ending: Ending,
@@ -61,6 +60,12 @@ pub(super) struct State {
     pub(super) open: bool,
     /// Bytes written so far, to see progress.
     pub(super) written: u64,
+    /// The same with those of the batch.
+    taken: u64,
+    /// What `taken` was when the transport had last passed everything on.
+    flushed: u64,
+    /// Writers that wait for `flushed` to reach a point.
+    flushers: ById<(u64, Waker)>,
     pub(super) failure: Option<CloseReason>,
     /// The end of the session, for all who still have a stream.
     pub(super) ended: Option<CloseReason>,
@@ -145,14 +150,44 @@ impl State {
         set(&mut self.acceptor, cx);
     }
 
-    pub(super) fn set_driver(&mut self, cx: &Context<'_>) {
-        set(&mut self.driver, cx);
-        self.driver_runs = false;
+    /// Whether the driver has to look around: something has happened that is not only data.
+    fn needs_care(&self) -> bool {
+        self.has_output()
+            || self.full
+            || self.session.has_pong()
+            || self.ended.is_some()
+            || self.failure.is_some()
+            || self.is_over()
+    }
+
+    /// Gives the turn at reading out, if it is free.
+    fn next_turn(&mut self, at_once: bool) -> Turn {
+        if !self.session.wants_input() {
+            Turn::Unwanted
+        } else if self.writing && !at_once {
+            self.read_due = true;
+            Turn::Later
+        } else {
+            self.reading = true;
+            Turn::Now
+        }
+    }
+
+    /// Everything that was taken has left.
+    fn set_flushed(&mut self, wake: &mut Woken) {
+        self.flushed = self.taken;
+        for (_, (_, waker)) in self
+            .flushers
+            .extract_if(|_, (point, _)| *point <= self.flushed)
+        {
+            wake.add(Some(waker));
+        }
     }
 
     /// Forgets a stream's wakers with its handle.
     pub(super) fn release(&mut self, id: u32) {
         self.wakers.remove(&id);
+        self.flushers.remove(&id);
         self.session.release(id);
     }
 }
@@ -188,6 +223,9 @@ impl Link {
                 may_open: true,
                 open: true,
                 written: 0,
+                taken: 0,
+                flushed: 0,
+                flushers: ById::default(),
                 failure: None,
                 ended: None,
                 rtt: None,
@@ -223,229 +261,37 @@ impl Link {
         result
     }
 
-    /// Whether the driver may read now. What others write meanwhile is left to it. If somebody is
-    /// writing it is woken afterwards, instead of keeping a thread waiting; but with `at_once` it
-    /// reads as soon as that write is over, and nobody can get in between again.
-    pub(super) fn begin_read(&self, at_once: bool) -> Turn {
+    /// The driver runs: writes what is due, since the transport may take bytes again, and gives it
+    /// its turn at reading. What others write meanwhile is left to it. If somebody is writing it is
+    /// woken afterwards, instead of keeping a thread waiting; but with `at_once` it reads as soon
+    /// as that write is over, and nobody can get in between again.
+    pub(super) fn begin_read(&self, cx: &Context<'_>, at_once: bool) -> Turn {
         let mut state = self.state();
-        if !state.session.wants_input() {
-            Turn::Unwanted
-        } else if state.writing && !at_once {
-            state.read_due = true;
-            Turn::Later
-        } else {
-            state.reading = true;
-            Turn::Now
+        set(&mut state.driver, cx);
+        state.driver_runs = false;
+        if mem::take(&mut state.full) || state.has_output() {
+            drop(state);
+            self.flush();
+            state = self.state();
         }
+        state.next_turn(at_once)
     }
 
-    /// Nothing was read, or what was read is taken in.
-    pub(super) fn end_read(&self) {
+    /// Nothing was read. Whether there is something to look after.
+    pub(super) fn end_read(&self) -> bool {
         let mut state = self.state();
         state.reading = false;
-        let due = state.has_output();
-        drop(state);
-        if due {
-            self.flush();
-        }
-    }
-
-    /// The driver was woken: the transport may take bytes again.
-    pub(super) fn driver_flush(&self) {
-        let mut state = self.state();
-        let due = mem::take(&mut state.full) || state.has_output();
-        drop(state);
-        if due {
-            self.flush();
-        }
-    }
-
-    /// Writes what is queued, as far as the transport takes it now. Leaves it to another task
-    /// that is writing already, or to the driver.
-    fn flush(&self) {
-        for _ in 0..ROUNDS {
-            let mut wake = Woken::default();
-            let mut state = self.state();
-            let Some(driver) = state.driver.clone() else {
-                return;
-            };
-            if state.writing || state.reading || state.full || state.ended.is_some() {
-                return;
-            }
-            let mut batch = mem::take(&mut state.batch);
-            state.session.transmit(&mut batch);
-            state.writing = true;
-            state.take_woken(&mut wake);
+        if state.has_output() {
             drop(state);
-            wake.all();
-
-            let progress = self.with_writer(&driver, |mut writer, cx| {
-                let mut written = 0;
-                while !batch.is_empty() {
-                    let mut slots = Batch::slots();
-                    let slices = batch.slices(&mut slots);
-                    match writer.as_mut().poll_write_vectored(cx, slices) {
-                        Poll::Ready(Ok(0)) => return (written, Err(hung_up())),
-                        Poll::Ready(Ok(n)) => {
-                            batch.advance(n);
-                            written += n;
-                        }
-                        Poll::Ready(Err(error)) => return (written, Err(error)),
-                        Poll::Pending => return (written, Ok(true)),
-                    }
-                }
-                (written, flushed(writer, cx))
-            });
-            let done = self.wrote(progress, |state| state.batch = batch);
-            if done {
-                return;
-            }
-        }
-        self.update(|_| ());
-    }
-
-    /// Ends a turn at writing. True when there is nothing more to do for now.
-    fn wrote(
-        &self,
-        (written, result): (usize, io::Result<bool>),
-        keep: impl FnOnce(&mut State),
-    ) -> bool {
-        let mut wake = Woken::default();
-        let mut state = self.state();
-        state.writing = false;
-        state.written += written as u64;
-        keep(&mut state);
-        match result {
-            Ok(full) => state.full = full,
-            Err(error) => {
-                state.full = true;
-                state.failure = Some(CloseReason::from_io(error));
-                state.wake_driver(&mut wake);
-            }
-        }
-        let done = state.full || !state.has_output();
-        if mem::take(&mut state.read_due) || state.is_over() {
-            state.wake_driver(&mut wake);
-        }
-        drop(state);
-        wake.all();
-        done
-    }
-
-    /// Calls `f` with the transport and the driver as the task to wake.
-    fn with_writer(
-        &self,
-        driver: &Waker,
-        f: impl FnOnce(Pin<&mut WriteHalf<Stream>>, &mut Context<'_>) -> (usize, io::Result<bool>),
-    ) -> (usize, io::Result<bool>) {
-        match self.writer().as_mut() {
-            Some(writer) => f(Pin::new(writer), &mut Context::from_waker(driver)),
-            None => (0, Err(hung_up())),
-        }
-    }
-
-    /// Writes for a stream: straight to the transport if nobody else is waiting for it, else
-    /// into the stream's queue.
-    pub(super) fn poll_write(
-        &self,
-        id: u32,
-        cx: &Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        if buf.is_empty() {
-            return Poll::Ready(Ok(0));
-        }
-        let mut state = self.state();
-        if state.is_clear() {
-            let taken = match state.session.bypass(id, buf.len().min(DIRECT)) {
-                Ok(taken) => taken,
-                Err(error) => return Poll::Ready(Err(self.stream_error(&state, error))),
-            };
-            if taken > 0
-                && let Some(driver) = state.driver.clone()
-            {
-                let mut before = mem::take(&mut state.batch);
-                state.session.transmit(&mut before);
-                state.writing = true;
-                let dialect = state.session.dialect();
-                drop(state);
-                let frames = Frames::new(dialect, id, &buf[..taken]);
-                let written = self.bypass(before, &frames, &driver);
-                if written > 0 {
-                    return Poll::Ready(Ok(written));
-                }
-                state = self.state();
-            }
-        }
-        let written = match state.session.write(id, buf) {
-            Ok(0) => {
-                state.wait_writable(id, cx);
-                // The peer may have to be told that its allowance is used up.
-                let mut wake = Woken::default();
-                if state.session.has_output() && state.is_clear() {
-                    state.wake_driver(&mut wake);
-                }
-                drop(state);
-                wake.all();
-                return Poll::Pending;
-            }
-            Ok(written) => written,
-            Err(error) => return Poll::Ready(Err(self.stream_error(&state, error))),
-        };
-        let flush = state.is_clear();
-        drop(state);
-        if flush {
             self.flush();
+            return true;
         }
-        Poll::Ready(Ok(written))
+        state.needs_care()
     }
 
-    /// Writes frames past the queue, after the small ones of `before`. What the transport does not
-    /// take of a frame that it has begun is kept. Gives the bytes of the frames that it has begun;
-    /// the others are as if they had never been tried.
-    fn bypass(&self, mut before: Batch, frames: &Frames<'_>, driver: &Waker) -> usize {
-        let mut own = 0;
-        let progress = self.with_writer(driver, |mut writer, cx| {
-            let mut written = 0;
-            while own < frames.len() {
-                let mut slots = Batch::slots();
-                let filled = before.slices(&mut slots).len();
-                let mut end = filled;
-                // Room is there unless a lot of small frames has to go first.
-                if before.is_empty() || filled + Frames::SLICES <= slots.len() {
-                    end += frames.slices(own, &mut slots[filled..]);
-                }
-                match writer.as_mut().poll_write_vectored(cx, &slots[..end]) {
-                    Poll::Ready(Ok(0)) => return (written, Err(hung_up())),
-                    Poll::Ready(Ok(n)) => {
-                        written += n;
-                        let first = n.min(before.len());
-                        before.advance(first);
-                        own += n - first;
-                    }
-                    Poll::Ready(Err(error)) => return (written, Err(error)),
-                    Poll::Pending => return (written, Ok(true)),
-                }
-            }
-            (written, flushed(writer, cx))
-        });
-        let (begun, rest) = frames.begun(own);
-        let done = self.wrote(progress, |state| {
-            rest.for_each(|slice| before.copy(slice));
-            state.batch = before;
-            state
-                .session
-                .not_bypassed(frames.id, frames.payload.len() - begun);
-        });
-        if !done {
-            // Others have queued something meanwhile.
-            self.update(|_| ());
-        }
-        begun
-    }
-
-    /// Hands bytes of the transport to the session. True if somebody waited for them.
-    pub(super) fn receive(&self, input: &mut BytesMut) -> Result<bool, CloseReason> {
+    /// Hands bytes of the transport to the session, writes what that has called for, and gives
+    /// the next turn at reading. True if somebody waited for the bytes.
+    pub(super) fn receive(&self, input: &mut BytesMut) -> Result<(bool, Turn), CloseReason> {
         let mut wake = Woken::default();
         let mut state = self.state();
         state.reading = false;
@@ -453,6 +299,11 @@ impl Link {
         state.take_woken(&mut wake);
         let farewell = state.farewell();
         let last = state.session.goodbye().map(|goodbye| goodbye.code);
+        let due = state.has_output();
+        let mut turn = Turn::Later;
+        if result.is_ok() && !due {
+            turn = state.next_turn(false);
+        }
         drop(state);
         if let Some(farewell) = &farewell {
             self.ending.set(farewell.clone());
@@ -460,10 +311,15 @@ impl Link {
         let woken = wake.any();
         wake.all();
         match (result, farewell) {
-            (Err(error), _) => Err(CloseReason::Frames(error)),
-            (Ok(()), Some(farewell)) if last != Some(GoodbyeCode::Drain) => Err(farewell),
-            (Ok(()), _) => Ok(woken),
+            (Err(error), _) => return Err(CloseReason::Frames(error)),
+            (Ok(()), Some(farewell)) if last != Some(GoodbyeCode::Drain) => return Err(farewell),
+            (Ok(()), _) => {}
         }
+        if due {
+            self.flush();
+            turn = self.state().next_turn(false);
+        }
+        Ok((woken, turn))
     }
 
     /// Ends the session for everyone at once; only the first reason counts. Gives the transport
@@ -482,6 +338,9 @@ impl Link {
         for wakers in state.wakers.values_mut() {
             wake.add(wakers.read.take());
             wake.add(wakers.write.take());
+        }
+        for (_, (_, waker)) in state.flushers.drain() {
+            wake.add(Some(waker));
         }
         state.wake_driver(&mut wake);
         drop(state);
@@ -508,19 +367,6 @@ impl Link {
             Finished | Stopped => io::ErrorKind::BrokenPipe,
         };
         io::Error::new(kind, error)
-    }
-}
-
-fn hung_up() -> io::Error {
-    io::ErrorKind::WriteZero.into()
-}
-
-/// TLS and buffered transports keep bytes back until they are flushed. True if they still do.
-fn flushed(writer: Pin<&mut WriteHalf<Stream>>, cx: &mut Context<'_>) -> io::Result<bool> {
-    match writer.poll_flush(cx) {
-        Poll::Ready(Ok(())) => Ok(false),
-        Poll::Ready(Err(error)) => Err(error),
-        Poll::Pending => Ok(true),
     }
 }
 

@@ -119,7 +119,7 @@ mod limits;
 mod link;
 mod listener;
 mod session;
-mod stream;
+pub(crate) mod stream;
 #[cfg(test)]
 mod tests;
 mod woken;

@@ -13,14 +13,33 @@ use tokio::{
     task::coop::poll_proceed,
 };
 
-use super::{link::Link, session::Read};
+use super::{
+    link::{Link, UNKNOWN},
+    session::Read,
+};
 use crate::Stream;
 
-struct Io {
+/// Up to so many bytes are given to the reader at once, without being taken out of the session.
+const FEW: usize = 2048;
+
+pub(crate) struct Io {
     link: Arc<Link>,
     id: u32,
+    /// Everything that was written has left.
+    flushed: bool,
+    finished: bool,
+    /// How much must have left, for whoever waits for that.
+    point: u64,
     /// Taken from the session and not yet read.
     data: BytesMut,
+}
+
+impl Io {
+    /// Ends both directions at once and tells the peer why.
+    pub(crate) fn reset(&self, reason: &str) {
+        self.link
+            .update(|state| state.session.abort(self.id, reason));
+    }
 }
 
 /// Makes stream `id`, which nobody else holds, a [`Stream`].
@@ -28,6 +47,9 @@ pub(super) fn wrap(link: Arc<Link>, id: u32) -> Stream {
     let io = Io {
         link,
         id,
+        flushed: true,
+        finished: false,
+        point: UNKNOWN,
         data: BytesMut::new(),
     };
     Stream::numbered(io, id.into())
@@ -46,9 +68,16 @@ impl AsyncRead for Io {
         if self.data.is_empty() {
             let id = self.id;
             let read = self.link.update(|state| {
-                let read = state.session.read(id);
-                if read == Ok(Read::Blocked) {
-                    state.wait_readable(id, cx);
+                let mut read = state.session.read(id);
+                match &mut read {
+                    Ok(Read::Blocked) => state.wait_readable(id, cx),
+                    Ok(Read::Data(data)) if data.len() <= FEW.min(buf.remaining()) => {
+                        buf.put_slice(data);
+                        // Lets go of the read buffer that it may share.
+                        *data = BytesMut::new();
+                        state.session.consumed(id);
+                    }
+                    _ => {}
                 }
                 read.map_err(|error| self.link.stream_error(state, error))
             });
@@ -60,6 +89,9 @@ impl AsyncRead for Io {
             }
         }
         turn.made_progress();
+        if self.data.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
         let n = self.data.len().min(buf.remaining());
         buf.put_slice(&self.data[..n]);
         self.data.advance(n);
@@ -74,24 +106,41 @@ impl AsyncRead for Io {
 
 impl AsyncWrite for Io {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let turn = ready!(poll_proceed(cx));
         let written = ready!(self.link.poll_write(self.id, cx, buf));
         turn.made_progress();
-        Poll::Ready(written)
+        Poll::Ready(written.map(|(written, left)| {
+            self.flushed = left;
+            self.point = UNKNOWN;
+            written
+        }))
     }
 
-    /// Nothing to do: what is written is on its way.
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Waits until everything has left. That is so already unless many write at once or the
+    /// transport is full, so flushing after each write costs next to nothing.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.flushed {
+            return Poll::Ready(Ok(()));
+        }
+        let this = &mut *self;
+        ready!(this.link.poll_flush(this.id, cx, &mut this.point, false))?;
+        this.flushed = true;
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.link.update(|state| state.session.finish(self.id));
-        Poll::Ready(Ok(()))
+    /// The same with the end of the stream.
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if !this.finished {
+            this.finished = true;
+            this.flushed = false;
+            this.point = UNKNOWN;
+        }
+        this.link.poll_flush(this.id, cx, &mut this.point, true)
     }
 }
 

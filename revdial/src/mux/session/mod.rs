@@ -14,8 +14,8 @@ use super::{
     frame::{Decoder, Dialect, Header, Kind, MAX_PAYLOAD, with_reason},
     ids::{ById, Seed},
     limits::{
-        Goodbye, GoodbyeCode, INITIAL_WINDOW, Limits, OpenError, Overflow, ProtocolError, Reset,
-        ResetCode, Role, StreamError,
+        Goodbye, GoodbyeCode, Limits, OpenError, Overflow, ProtocolError, Reset, ResetCode, Role,
+        StreamError,
     },
 };
 
@@ -32,12 +32,13 @@ const MAX_UNANSWERED: usize = 65_536;
 const BATCH: usize = 256 * 1024;
 
 /// The most that a peer may allow altogether.
-const MAX_ALLOWANCE: usize = 1 << 30;
+const MAX_ALLOWANCE: u32 = 1 << 30;
 
 /// Larger windows than the connection can fill leave the processor's cache. So none is larger than
-/// twice what comes in a round trip at 2 GB/s, in bytes per microsecond, unless that is very little.
-const WINDOW_PER_MICROSECOND: usize = 4000;
-const LARGE_ANYWHERE: usize = 1024 * 1024;
+/// twice what comes in a round trip at 2 GB/s, in bytes per microsecond, unless that is very little,
+/// and all together do not grow by more.
+const WINDOW_PER_MICROSECOND: u32 = 4000;
+const LARGE_ANYWHERE: u32 = 1024 * 1024;
 
 /// What a stream has for its reader.
 #[derive(Debug, PartialEq, Eq)]
@@ -90,11 +91,13 @@ pub struct Session {
     goodbye: Option<Goodbye>,
     received: usize,
     /// The mux: what windows begin with.
-    initial: usize,
+    initial: u32,
     /// The mux: what windows grow to.
-    largest: usize,
-    /// The mux: what windows have grown by.
-    grown: usize,
+    largest: u32,
+    /// The mux: what all windows together may grow by.
+    growth: u32,
+    /// The mux: what they have grown by.
+    grown: u32,
     full: bool,
     over: usize,
     queued: usize,
@@ -127,8 +130,9 @@ impl Session {
             goodbye_due: None,
             goodbye: None,
             received: 0,
-            initial: INITIAL_WINDOW,
-            largest: limits.max_window.min(MAX_ALLOWANCE),
+            initial: crate::sync::WINDOW as u32,
+            largest: limits.max_window.min(MAX_ALLOWANCE as usize) as u32,
+            growth: limits.window_growth.min(u32::MAX as usize) as u32,
             limits,
             grown: 0,
             full: false,
@@ -144,11 +148,13 @@ impl Session {
     /// Tells how near the peer is, so that windows grow no further than that makes sense. Without
     /// it they grow to [`max_window`](Limits::max_window).
     pub fn limit_windows(&mut self, nearest: std::time::Duration) {
-        let useful = usize::try_from(nearest.as_micros()).unwrap_or(usize::MAX);
-        self.largest = useful
+        let useful = u32::try_from(nearest.as_micros())
+            .unwrap_or(u32::MAX)
             .saturating_mul(WINDOW_PER_MICROSECOND)
-            .max(LARGE_ANYWHERE)
-            .min(self.limits.max_window.min(MAX_ALLOWANCE));
+            .max(LARGE_ANYWHERE);
+        let least = |limit: usize| limit.min(useful as usize) as u32;
+        self.largest = least(self.limits.max_window).min(MAX_ALLOWANCE);
+        self.growth = least(self.limits.window_growth);
     }
 
     /// What it speaks.
@@ -215,7 +221,7 @@ impl Session {
             .limits
             .stream_send_limit
             .saturating_sub(entry.out.len())
-            .min(entry.allowance);
+            .min(entry.allowance as usize);
         let common = self.limits.session_send_limit.saturating_sub(self.queued);
         let taken = own.min(common).min(bytes.len());
         if let Some(entry) = self.streams.get_mut(&id) {
@@ -237,7 +243,7 @@ impl Session {
                 return Ok(0);
             }
             if self.dialect == Dialect::Mux {
-                entry.allowance -= taken;
+                entry.allowance -= taken as u32;
             }
             entry.out.copy(&bytes[..taken], &mut self.pool);
         }
@@ -254,11 +260,11 @@ impl Session {
         if self.queued > 0 {
             return Ok(0);
         }
-        let taken = len.min(allowance);
+        let taken = len.min(allowance as usize);
         if self.dialect == Dialect::Mux
             && let Some(entry) = self.streams.get_mut(&id)
         {
-            entry.allowance -= taken;
+            entry.allowance -= taken as u32;
         }
         Ok(taken)
     }
@@ -268,7 +274,7 @@ impl Session {
         if self.dialect == Dialect::Mux
             && let Some(entry) = self.streams.get_mut(&id)
         {
-            entry.allowance += len;
+            entry.allowance += len as u32;
         }
     }
 
@@ -282,6 +288,16 @@ impl Session {
                 self.enqueue(id);
             }
         }
+    }
+
+    /// Whether everything that was written to a stream, and its end if it was [finished](Self::finish),
+    /// has been transmitted or is not wanted any more. If not, [`Event::Writable`] will come.
+    pub fn is_sent(&mut self, id: u32) -> bool {
+        let Some(entry) = self.streams.get_mut(&id) else {
+            return true;
+        };
+        entry.flushing = !entry.is_sent(self.dialect);
+        !entry.flushing
     }
 
     /// Breaks a stream off: both directions end, and the peer is told `reason`, for which version
@@ -413,7 +429,7 @@ impl Session {
 
     /// Edges come sooner with small windows. Both ends must have the same.
     #[cfg(test)]
-    pub(super) fn set_window(&mut self, window: usize) {
+    pub(super) fn set_window(&mut self, window: u32) {
         self.initial = window;
     }
 

@@ -46,6 +46,11 @@ impl Session {
         self.pong.take()
     }
 
+    /// Whether there is one.
+    pub(in crate::mux) fn has_pong(&self) -> bool {
+        self.pong.is_some()
+    }
+
     /// The period that the peer announced, in milliseconds, if it sends keep-alives of version 1.
     pub fn peer_period_ms(&self) -> Option<u32> {
         self.peer_alive
@@ -59,7 +64,7 @@ impl Session {
             return Err(StreamError::SessionEnded);
         };
         if let Some(data) = entry.backlog.pop() {
-            entry.lent = data.len();
+            entry.lent = data.len() as u32;
             return Ok(Read::Data(data));
         }
         if entry.reset {
@@ -85,7 +90,7 @@ impl Session {
         if len == 0 {
             return;
         }
-        self.received -= len;
+        self.received -= len as usize;
         match self.dialect {
             Dialect::V1 => {
                 if entry.backlog.len() <= self.limits.stream_limit / 2 {
@@ -117,7 +122,7 @@ impl Session {
             let more = self
                 .largest
                 .saturating_sub(entry.window)
-                .min(self.limits.window_growth.saturating_sub(self.grown))
+                .min(self.growth.saturating_sub(self.grown))
                 .min(entry.window);
             entry.window += more;
             entry.grant += more;
@@ -136,7 +141,7 @@ impl Session {
     /// Lets go of what a stream has received.
     pub(super) fn discard(&mut self, id: u32) {
         if let Some(entry) = self.streams.get_mut(&id) {
-            self.received -= entry.backlog.clear() + std::mem::take(&mut entry.lent);
+            self.received -= entry.backlog.clear() + std::mem::take(&mut entry.lent) as usize;
             self.over -= usize::from(entry.over);
             entry.over = false;
         }
@@ -209,7 +214,7 @@ impl Session {
         }
         match kind {
             Kind::Write => {
-                let len = usize::from(len);
+                let len = u32::from(len);
                 if entry.peer_ended {
                     return Err(ProtocolError::AfterEnd(id));
                 }
@@ -261,7 +266,7 @@ impl Session {
                     self.events.push_back(Event::GoAway);
                 }
             }
-            Kind::Allow => return self.on_allow(header.id, number as usize),
+            Kind::Allow => return self.on_allow(header.id, number as u32),
             Kind::Reset => {
                 let Some(entry) = self.streams.get_mut(&header.id) else {
                     return Ok(());
@@ -283,11 +288,12 @@ impl Session {
         Ok(())
     }
 
-    fn on_allow(&mut self, id: u32, more: usize) -> Result<(), ProtocolError> {
+    fn on_allow(&mut self, id: u32, more: u32) -> Result<(), ProtocolError> {
         let Some(entry) = self.streams.get_mut(&id) else {
             return Ok(());
         };
-        if more == 0 || entry.allowance + entry.out.len() + more > MAX_ALLOWANCE {
+        let unused = entry.allowance as usize + entry.out.len();
+        if more == 0 || unused + more as usize > MAX_ALLOWANCE as usize {
             return Err(ProtocolError::BadAllowance(id));
         }
         entry.allowance += more;
@@ -332,7 +338,7 @@ impl Session {
         if !entry.listens() {
             return;
         }
-        if entry.backlog.len() == 0 {
+        if entry.backlog.is_empty() {
             self.events.push_back(Event::Readable(id));
         }
         self.received += data.len();

@@ -112,7 +112,7 @@ impl Session {
                 ..Header::empty(Kind::Allow, id)
             };
             batch.header(header);
-            batch.copy(&(grant as u32).to_be_bytes());
+            batch.copy(&grant.to_be_bytes());
         }
         if entry.starved == Told::Wanted && !entry.peer_stopped {
             entry.starved = Told::Sent;
@@ -125,7 +125,7 @@ impl Session {
             batch.header(Header::data(id, data.len()));
             batch.data(data);
         }
-        let more = entry.out.len() > 0;
+        let more = !entry.out.is_empty();
         let ends = entry.end == Told::Wanted && !more && !entry.peer_stopped;
         let stops = entry.stop == Told::Wanted && !entry.peer_ended;
         let last = match (ends, stops) {
@@ -143,6 +143,10 @@ impl Session {
         }
         if stops {
             entry.stop = Told::Sent;
+        }
+        if entry.flushing && !more {
+            entry.flushing = false;
+            self.events.push_back(Event::Writable(id));
         }
         if more {
             entry.ready = true;
