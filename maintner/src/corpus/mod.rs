@@ -16,7 +16,6 @@
 //! # Ok::<(), maintner::corpus::ApplyError>(())
 //! ```
 
-mod ancestry;
 mod commits;
 mod gerrit;
 mod github;
@@ -24,15 +23,18 @@ mod snapshot;
 mod state;
 mod writer;
 
-pub use crate::store::Timestamp;
+pub use crate::{parse::notedb::Status, store::Timestamp};
 pub use commits::{AddError, Commit, CommitId, Commits, File, Hash, Signed};
-pub use gerrit::Gerrit;
+pub use gerrit::{
+    Change, Compat, Gerrit, HashtagEdits, Hashtags, LabelVote, LabelVotes, Message, Meta, PatchSet,
+    Project, Ref, ReviewerKind, UnknownCommit,
+};
 pub use github::{
     Comment, CommentId, Dismissal, Event, EventId, GitHub, Issue, IssueRef, Label, LabelId,
     Milestone, MilestoneId, Repo, Review, ReviewId, Team, TeamId, User, UserId,
 };
 pub use snapshot::Snapshot;
-pub use writer::{ApplyError, Corpus, Writer};
+pub use writer::{ApplyError, Corpus, Options, Writer};
 
 #[cfg(test)]
 mod tests;

@@ -75,6 +75,11 @@ impl State {
         }
         Ok(())
     }
+
+    /// Makes up what has to be made up once a batch was applied.
+    pub(super) fn finish(&mut self, waiting: &mut Waiting) {
+        self.gerrit.finish(&mut self.commits, waiting);
+    }
 }
 
 impl From<Full> for AddError {

@@ -5,8 +5,9 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::{
-    Snapshot,
+    Compat, Snapshot,
     commits::{AddError, Waiting},
+    gerrit,
     state::State,
 };
 use crate::{
@@ -24,6 +25,13 @@ pub struct Writer {
     state: State,
     waiting: Waiting,
     shared: Arc<Shared>,
+}
+
+/// How a [`Writer`] reads a log.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// What to make of Gerrit's data where the original reads them wrongly.
+    pub compat: Compat,
 }
 
 /// What is known, live: hands out the newest [`Snapshot`]. Cheap to clone.
@@ -77,6 +85,18 @@ impl Writer {
         Self::default()
     }
 
+    /// Knows nothing, and reads what it gets as `options` say.
+    pub fn with_options(options: Options) -> Self {
+        let state = State {
+            gerrit: gerrit::State::new(options.compat),
+            ..State::default()
+        };
+        Self {
+            state,
+            ..Self::default()
+        }
+    }
+
     /// The readers' side.
     pub fn corpus(&self) -> Corpus {
         Corpus(Arc::clone(&self.shared))
@@ -115,7 +135,7 @@ impl Writer {
 
     /// Lets readers see all that was applied.
     pub fn publish(&mut self) -> Snapshot {
-        self.state.gerrit.finish(&self.state.commits);
+        self.state.finish(&mut self.waiting);
         self.state.generation += 1;
         let snapshot = Snapshot::new(self.state.clone());
         self.shared.newest.store(Arc::new(snapshot.clone()));

@@ -48,19 +48,13 @@ impl Status {
     }
 }
 
-/// The status that a meta commit sets: that of its footers.
-///
-/// Where they have none, the first line `Status: …` of the message counts, as it does for the
-/// original, which takes it from a comment's text even where the footers say otherwise.
+/// The status that a meta commit sets: that of the first `Status:` among its footers.
 pub fn status(message: &str) -> Option<Status> {
-    let set = line::find(line::footer(message), "Status:");
-    match set {
-        Some(line) => Status::at_front_of(line.value),
-        None => status_anywhere(message),
-    }
+    Status::at_front_of(line::find(line::footer(message), "Status:")?.value)
 }
 
-/// The status as the original reads it: that of the first line `Status: …`, wherever it stands.
+/// The status as the original reads it: that of the first line `Status: …`, wherever it stands, so
+/// that a comment can set it.
 pub fn status_anywhere(message: &str) -> Option<Status> {
     Status::at_front_of(message.split_once("\nStatus: ")?.1)
 }
@@ -114,8 +108,8 @@ pub fn message(message: &str) -> Option<Message<'_>> {
 pub struct Vote<'a> {
     /// The label: `Code-Review`, …
     pub label: &'a str,
-    /// The vote, 0 for none any more.
-    pub value: i16,
+    /// The vote; None: taken away.
+    pub value: Option<i16>,
     /// Whose vote: `Name <mail>`. None: the author of the meta commit.
     pub voter: Option<&'a str>,
 }
@@ -137,9 +131,9 @@ pub fn vote(value: &str) -> Option<Vote<'_>> {
         Some(text) => (text, true),
         None => (label_and_number, false),
     };
-    let (label, number) = match label_and_number.split_once('=') {
-        Some((label, number)) => (label, number.parse().ok()?),
-        None if removed => (label_and_number, 0),
+    let (label, value) = match label_and_number.split_once('=') {
+        Some((label, number)) => (label, Some(number.parse().ok()?)),
+        None if removed => (label_and_number, None),
         None => return None,
     };
     if label.is_empty() {
@@ -153,7 +147,7 @@ pub fn vote(value: &str) -> Option<Vote<'_>> {
     let person = rest.find('>').map(|end| rest[..=end].trim());
     Some(Vote {
         label,
-        value: if removed { 0 } else { number },
+        value: value.filter(|_| !removed),
         voter: person.filter(|person| person.contains('<')),
     })
 }
@@ -222,7 +216,7 @@ mod tests {
             ),
             (
                 "Update\n\nStatus: merged\n\nPatch-set: 1\n",
-                Some(Status::Merged),
+                None,
                 Some(Status::Merged),
             ),
             ("Update\n\nPatch-set: 1\nStatus: odd\n", None, None),
@@ -270,26 +264,26 @@ mod tests {
     #[test]
     fn votes_in_all_their_forms() {
         for (text, expected) in [
-            ("Code-Review=+2", Some(("Code-Review", 2, None))),
-            ("Code-Review=-1", Some(("Code-Review", -1, None))),
-            ("Code-Review=0", Some(("Code-Review", 0, None))),
-            ("-Code-Review", Some(("Code-Review", 0, None))),
+            ("Code-Review=+2", Some(("Code-Review", Some(2), None))),
+            ("Code-Review=-1", Some(("Code-Review", Some(-1), None))),
+            ("Code-Review=0", Some(("Code-Review", Some(0), None))),
+            ("-Code-Review", Some(("Code-Review", None, None))),
             (
                 "-Run-TryBot Doe, J. <5@x>",
-                Some(("Run-TryBot", 0, Some("Doe, J. <5@x>"))),
+                Some(("Run-TryBot", None, Some("Doe, J. <5@x>"))),
             ),
             (
                 "Run-TryBot=+1 Gerrit User 5 <5@x>",
-                Some(("Run-TryBot", 1, Some("Gerrit User 5 <5@x>"))),
+                Some(("Run-TryBot", Some(1), Some("Gerrit User 5 <5@x>"))),
             ),
-            ("Run-TryBot=+1, 6f1a", Some(("Run-TryBot", 1, None))),
+            ("Run-TryBot=+1, 6f1a", Some(("Run-TryBot", Some(1), None))),
             (
                 "Run-TryBot=+1, 6f1a Doe, J. <5@x>",
-                Some(("Run-TryBot", 1, Some("Doe, J. <5@x>"))),
+                Some(("Run-TryBot", Some(1), Some("Doe, J. <5@x>"))),
             ),
             (
                 "Run-TryBot=+1, 6f1a A <5@x>,B <6@x> :\"tag\"",
-                Some(("Run-TryBot", 1, Some("A <5@x>"))),
+                Some(("Run-TryBot", Some(1), Some("A <5@x>"))),
             ),
             ("Code-Review", None),
             ("=1", None),

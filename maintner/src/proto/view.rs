@@ -134,6 +134,13 @@ impl<T> Default for Repeated<'_, T> {
     }
 }
 
+impl<'a, T> Repeated<'a, T> {
+    /// The message that the elements not yet read are part of; nothing if there are none.
+    pub(crate) fn message(&self) -> &'a [u8] {
+        self.fields.rest()
+    }
+}
+
 impl<'a, T> Slot<'a> for Repeated<'a, T> {
     #[inline]
     fn put(&mut self, number: u32, value: Value<'a>, whole: &'a [u8]) -> Result<(), DecodeError> {

@@ -12,7 +12,8 @@ use super::{
 pub struct Symbol(NonZeroU32);
 
 impl Symbol {
-    fn new(number: u32) -> Self {
+    /// The symbol of a number, which may have none.
+    pub(crate) const fn from_number(number: u32) -> Self {
         Self(NonZeroU32::MIN.saturating_add(number))
     }
 
@@ -25,7 +26,7 @@ impl Symbol {
 /// The first that there was.
 impl Default for Symbol {
     fn default() -> Self {
-        Self::new(0)
+        Self::from_number(0)
     }
 }
 
@@ -46,7 +47,7 @@ impl Row for Symbol {
 
     #[inline]
     fn read(bytes: &[u8]) -> Self {
-        Self::new(u32::read(bytes))
+        Self::from_number(u32::read(bytes))
     }
 }
 
@@ -95,7 +96,7 @@ impl Texts {
     /// The symbol of a text, if it occurs.
     pub fn find(&self, text: &[u8]) -> Option<Symbol> {
         self.find_hashed(self.hasher.hash_one(text), text)
-            .map(Symbol::new)
+            .map(Symbol::from_number)
     }
 
     fn find_hashed(&self, hash: u64, text: &[u8]) -> Option<u32> {
@@ -108,12 +109,26 @@ impl Texts {
     /// The symbol of `text`, which stands in `origin`; new if it has not occurred.
     pub fn intern(&mut self, origin: Origin<'_>, text: &[u8]) -> Symbol {
         let hash = self.hasher.hash_one(text);
-        if let Some(row) = self.find_hashed(hash, text) {
-            return Symbol::new(row);
+        match self.find_hashed(hash, text) {
+            Some(row) => Symbol::from_number(row),
+            None => self.add(hash, origin.span_of(text)),
         }
-        let row = self.symbols.push(origin.span_of(text)) as u32;
+    }
+
+    /// The symbol of the text at `span`; new if it has not occurred.
+    pub fn intern_at(&mut self, span: Span) -> Symbol {
+        let text = self.bytes(span);
+        let hash = self.hasher.hash_one(text);
+        match self.find_hashed(hash, text) {
+            Some(row) => Symbol::from_number(row),
+            None => self.add(hash, span),
+        }
+    }
+
+    fn add(&mut self, hash: u64, span: Span) -> Symbol {
+        let row = self.symbols.push(span) as u32;
         self.index.insert(hash, row);
-        Symbol::new(row)
+        Symbol::from_number(row)
     }
 
     /// The text of a symbol.

@@ -59,6 +59,16 @@ impl Span {
         }
     }
 
+    /// The place of `part`, which is a slice of `text`, which stands here; of nothing if it is not.
+    #[must_use]
+    pub(crate) fn part(self, text: &[u8], part: &[u8]) -> Self {
+        let whole = Origin {
+            bytes: text,
+            span: self,
+        };
+        whole.span_of(part)
+    }
+
     /// Segment, offset and length.
     pub fn parts(self) -> [u32; 3] {
         [self.segment, self.at, self.len]

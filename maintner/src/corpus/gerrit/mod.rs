@@ -1,50 +1,43 @@
 //! What a log says of Gerrit.
 
-use super::commits::{AddError, Commits, Waiting};
-use crate::{proto::view, store::Origin};
+mod change;
+mod hashtags;
+mod mentions;
+mod meta;
+mod project;
+mod refs;
+mod rows;
+mod state;
+mod votes;
 
-/// All that a log says of Gerrit but the commits. A clone is a version that stays as it is.
-#[derive(Debug, Clone, Default)]
-pub(super) struct State {}
+use change::is_repo;
+pub use change::{Change, PatchSet, ReviewerKind};
+pub use hashtags::{HashtagEdits, Hashtags};
+pub use meta::{Message, Meta};
+pub use project::{Project, Ref};
+pub(super) use state::State;
+pub use votes::{LabelVote, LabelVotes, UnknownCommit};
 
-impl State {
-    #[expect(clippy::needless_pass_by_ref_mut, reason = "to be filled")]
-    pub(super) fn apply(
-        &mut self,
-        commits: &mut Commits,
-        waiting: &mut Waiting,
-        origin: Origin<'_>,
-        mutation: &view::GerritMutation<'_>,
-        skipped: &mut u64,
-    ) -> Result<(), AddError> {
-        for commit in mutation.commits {
-            let added = match commit {
-                Ok(commit) => commits.add(origin, &commit, waiting),
-                Err(_) => continue,
-            };
-            match added {
-                Ok(_) => {}
-                Err(AddError::Full) => return Err(AddError::Full),
-                Err(error) => {
-                    tracing::debug!(%error, "passed over a commit");
-                    *skipped += 1;
-                }
-            }
-        }
-        Ok(())
-    }
+use super::commits::{Commit, Commits, NONE};
 
-    /// Makes up what has to be made up once a batch was applied.
-    #[expect(clippy::needless_pass_by_ref_mut, reason = "to be filled")]
-    pub(super) fn finish(&mut self, _commits: &Commits) {}
+/// Which of two readings of Gerrit's data a corpus follows where they differ.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Compat {
+    /// What the data mean. A change's version is its highest patch set, or the one that Gerrit says
+    /// is current; it is private if the newest word on it says so; its status is that of
+    /// footers, and a line in a comment counts only where no footer ever set one.
+    #[default]
+    Right,
+    /// What the original makes of them, for comparisons with it. A change's version is the patch set
+    /// whose ref was seen last; once private, it stays so; a line `Status: …` in a comment sets its
+    /// status.
+    Original,
 }
 
 /// Gerrit, as a version of a corpus knows it.
 #[derive(Debug, Clone, Copy)]
 pub struct Gerrit<'a> {
-    #[expect(dead_code, reason = "nothing can be asked yet")]
     state: &'a State,
-    #[expect(dead_code, reason = "nothing can be asked yet")]
     commits: &'a Commits,
 }
 
@@ -52,4 +45,136 @@ impl<'a> Gerrit<'a> {
     pub(super) fn new(state: &'a State, commits: &'a Commits) -> Self {
         Self { state, commits }
     }
+
+    /// The project of this name on a server. The server may be given as a URL; of
+    /// `NAME-review.googlesource.com`, where reviews are read, the `-review` does not matter.
+    pub fn project(self, server: &str, project: &str) -> Option<Project<'a>> {
+        let server = server_name(server);
+        let name = format!("{}/{project}", server_without_review(server));
+        let symbol = self.commits.texts().find(name.as_bytes());
+        let row = symbol.and_then(|symbol| self.state.find_project(symbol))?;
+        Some(Project::new(self, row))
+    }
+
+    /// All projects, by name.
+    pub fn projects(self) -> impl DoubleEndedIterator<Item = Project<'a>> {
+        let rows = 0..self.state.projects.len() as u32;
+        let mut projects: Vec<Project<'a>> = rows.map(|row| Project::new(self, row)).collect();
+        projects.sort_by_key(|project| project.full_name());
+        projects.into_iter()
+    }
+
+    /// The changes that have or had a commit for a patch set, by project and number.
+    pub fn changes_of(self, commit: Commit<'a>) -> impl DoubleEndedIterator<Item = Change<'a>> {
+        let mentions = &self.state.mentions;
+        let row = mentions.find_reviewed(commit.id().0);
+        let row = row.and_then(|row| mentions.reviewed.get(row as usize));
+        let newest = row.map_or(NONE, |row| row.newest_patch_set);
+        self.sorted(self.of_same_commit(newest).collect())
+    }
+
+    /// The changes whose newest patch set touches a file, by project and number.
+    pub fn changes_touching(self, path: &str) -> impl DoubleEndedIterator<Item = Change<'a>> {
+        let commits = self.commits.touching(path);
+        let mentions = &self.state.mentions;
+        let changes = commits.flat_map(move |commit| {
+            let row = mentions.find_reviewed(commit.id().0);
+            let row = row.and_then(|row| mentions.reviewed.get(row as usize));
+            let changes = self.of_same_commit(row.map_or(NONE, |row| row.newest_patch_set));
+            changes.filter(move |&change| self.is_newest(change, commit.id().0))
+        });
+        self.sorted(changes.collect())
+    }
+
+    /// The changes whose newest patch set mentions an issue, by project and number. The case of the
+    /// repository's name does not matter.
+    pub fn changes_mentioning(
+        self,
+        owner: &str,
+        repo: &str,
+        number: i32,
+    ) -> impl DoubleEndedIterator<Item = Change<'a>> {
+        let mentions = &self.state.mentions;
+        let named = mentions.find_repo(self.commits.texts(), owner, repo);
+        let named = named.map(|repo| (repo, None));
+        let bare = Some((NONE, Some((owner, repo))));
+        let mut changes = Vec::new();
+        for (repo, of) in named.into_iter().chain(bare) {
+            let issue = mentions.find_issue(repo, number);
+            let issue = issue.and_then(|row| mentions.issues.get(row as usize));
+            let mut mention = issue.map_or(NONE, |issue| issue.newest_mention);
+            while let Some(row) = mentions.mentions.get(mention as usize) {
+                if let Some(reviewed) = mentions.reviewed.get(row.reviewed as usize) {
+                    let users = self.of_same_commit(reviewed.newest_patch_set);
+                    let users = users.filter(|&change| {
+                        self.is_newest(change, reviewed.commit)
+                            && of.is_none_or(|of| self.has_issues(change, of))
+                    });
+                    changes.extend(users);
+                }
+                mention = row.older;
+            }
+        }
+        self.sorted(changes)
+    }
+
+    /// The repositories that commits under review mention, as owner and name, in order of first
+    /// mention. GitHub may know nothing of them.
+    pub fn repos_mentioned(self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let texts = self.commits.texts();
+        let repos = self.state.mentions.repos.iter();
+        repos.map(|row| (texts.text(row.owner), texts.text(row.name)))
+    }
+
+    /// The changes that a chain of patch sets of one commit belongs to.
+    fn of_same_commit(self, newest: u32) -> impl Iterator<Item = u32> + use<'a> {
+        let patch_sets = &self.state.patch_sets;
+        let chain = std::iter::successors(patch_sets.get(newest as usize), |row| {
+            patch_sets.get(row.same_commit as usize)
+        });
+        chain.map(|row| row.change)
+    }
+
+    /// Whether a commit is the newest patch set of a change.
+    fn is_newest(self, change: u32, commit: u32) -> bool {
+        let change = Change::new(self, change);
+        change.is_some_and(|change| change.commit().id().0 == commit)
+    }
+
+    /// Whether a bare number in a message of a change means an issue of this repository.
+    fn has_issues(self, change: u32, repo: (&str, &str)) -> bool {
+        let change = Change::new(self, change);
+        let own = change.and_then(|change| change.project().issues());
+        own.is_some_and(|own| is_repo(own, repo))
+    }
+
+    /// Those of the rows that are complete, by project and number, each once.
+    fn sorted(self, mut rows: Vec<u32>) -> impl DoubleEndedIterator<Item = Change<'a>> + use<'a> {
+        rows.sort_unstable();
+        rows.dedup();
+        let changes = rows.into_iter().filter_map(|row| Change::new(self, row));
+        let mut changes: Vec<Change<'a>> = changes.collect();
+        changes.sort_by_key(|change| (change.project().full_name(), change.number()));
+        changes.into_iter()
+    }
 }
+
+/// The host, and port, of a server that may be given as a URL.
+fn server_name(server: &str) -> &str {
+    let server = server
+        .split_once("://")
+        .map_or(server, |(_, server)| server);
+    let server = server.split(['/', '?', '#']).next().unwrap_or(server);
+    server.rsplit_once('@').map_or(server, |(_, server)| server)
+}
+
+/// Of Google's servers the one that has the repositories.
+fn server_without_review(server: &str) -> std::borrow::Cow<'_, str> {
+    match server.strip_suffix("-review.googlesource.com") {
+        Some(name) => format!("{name}.googlesource.com").into(),
+        None => server.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

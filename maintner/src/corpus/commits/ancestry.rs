@@ -28,14 +28,17 @@ impl Lineage {
         self.generation > 0
     }
 
-    /// That of commit `id` with these parents, all of them settled.
-    pub(super) fn of(links: &impl Links, id: u32, parents: &[u32]) -> Self {
-        let generation = parents
-            .iter()
-            .map(|&parent| links.lineage(parent).generation)
-            .max();
+    /// Commits before it on the line of first parents.
+    pub(super) fn depth(self) -> u32 {
+        self.depth
+    }
+
+    /// That of commit `id`, all of whose parents are settled.
+    pub(super) fn of(links: &impl Links, id: u32) -> Self {
+        let parents = links.parents_of(id);
+        let generation = parents.map(|parent| links.lineage(parent).generation).max();
         let generation = generation.unwrap_or(0).saturating_add(1);
-        let Some(&parent) = parents.first() else {
+        let Some(parent) = links.parents_of(id).next() else {
             return Self {
                 generation,
                 depth: 0,
@@ -78,24 +81,46 @@ pub(super) fn has_ancestor(links: &impl Links, commit: u32, ancestor: u32) -> bo
     search(links, commit, ancestor)
 }
 
-/// Whether `ancestor` is on the line of first parents of `commit`, which is settled.
-fn on_first_parents(links: &impl Links, mut commit: u32, ancestor: u32) -> bool {
-    let depth = links.lineage(ancestor).depth;
+/// Whether `ancestor` is on the line of first parents of `commit`; both are settled.
+fn on_first_parents(links: &impl Links, commit: u32, ancestor: u32) -> bool {
+    at_depth(links, commit, links.lineage(ancestor).depth) == ancestor
+}
+
+/// The commit at a depth of the line of first parents of `commit`, which is settled; itself if
+/// that is no deeper.
+pub(super) fn at_depth(links: &impl Links, mut commit: u32, depth: u32) -> u32 {
     loop {
         let here = links.lineage(commit);
         if here.depth <= depth {
-            return commit == ancestor;
+            return commit;
         }
         let far = links.lineage(here.shortcut);
-        commit = if far.depth >= depth {
+        commit = if far.depth >= depth && far.depth < here.depth {
             here.shortcut
         } else {
             match links.parents_of(commit).next() {
                 Some(parent) => parent,
-                None => return false,
+                None => return commit,
             }
         };
     }
+}
+
+/// The last commit that is on the lines of first parents of both, which are settled.
+pub(super) fn fork(links: &impl Links, one: u32, other: u32) -> Option<u32> {
+    let depth = links.lineage(one).depth.min(links.lineage(other).depth);
+    let (mut one, mut other) = (at_depth(links, one, depth), at_depth(links, other, depth));
+    while one != other {
+        // How far a shortcut leads depends on the depth alone, and here both are equally deep.
+        let [far_one, far_other] = [one, other].map(|id| links.lineage(id).shortcut);
+        (one, other) = if far_one == far_other || far_one == one {
+            let [one, other] = [one, other].map(|id| links.parents_of(id).next());
+            (one?, other?)
+        } else {
+            (far_one, far_other)
+        };
+    }
+    Some(one)
 }
 
 /// Looks at all ancestors that may descend from `ancestor`.
@@ -130,8 +155,8 @@ mod tests {
     impl Graph {
         fn add(&mut self, parents: Vec<u32>) {
             let id = self.0.len() as u32;
-            let lineage = Lineage::of(self, id, &parents);
-            self.0.push((parents, lineage));
+            self.0.push((parents, Lineage::default()));
+            self.0[id as usize].1 = Lineage::of(self, id);
         }
     }
 
@@ -191,6 +216,9 @@ mod tests {
                 }
                 for other in 0..len {
                     prop_assert_eq!(has_ancestor(&graph, commit, other), ancestors.contains(&other));
+                    let line = |id| std::iter::successors(Some(id), |&id| graph.parents_of(id).next());
+                    let expected = line(commit).find(|&id| line(other).any(|other| other == id));
+                    prop_assert_eq!(fork(&graph, commit, other), expected);
                 }
             }
         }

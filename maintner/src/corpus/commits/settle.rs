@@ -1,0 +1,80 @@
+use std::collections::HashMap;
+
+use super::{
+    Commits,
+    ancestry::{Lineage, Links},
+};
+
+/// Who waits for a commit to know all of its ancestors. Belongs to the writer.
+#[derive(Debug, Default)]
+pub(in crate::corpus) struct Waiting {
+    /// Commits by the parent they wait for, and how many of their parents they need not look at
+    /// again.
+    commits: HashMap<u32, Vec<(u32, usize)>>,
+    /// Changes of Gerrit by the meta commit that their ref points to.
+    changes: HashMap<u32, Vec<u32>>,
+    /// Changes whose wait is over.
+    woken: Vec<u32>,
+}
+
+impl Waiting {
+    /// Notes that a change waits for a commit.
+    pub(in crate::corpus) fn watch(&mut self, commit: u32, change: u32) {
+        let waiting = self.changes.entry(commit).or_default();
+        if waiting.last() != Some(&change) {
+            waiting.push(change);
+        }
+    }
+
+    /// Changes whose wait is over, each named once.
+    pub(in crate::corpus) fn take_woken(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.woken)
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.commits.is_empty()
+    }
+}
+
+impl Commits {
+    /// Finds out the standing of a commit, and of those that waited for it, as soon as all their
+    /// ancestors are known. Looks at each parent once, however many a commit has.
+    pub(super) fn settle(&mut self, id: u32, waiting: &mut Waiting) {
+        let mut next = Some((id, 0));
+        let mut ready = Vec::new();
+        while let Some((id, looked_at)) = next {
+            let unsettled = {
+                let mut parents = self.parents_of(id).enumerate().skip(looked_at);
+                parents.find(|&(_, parent)| !self.lineage(parent).is_settled())
+            };
+            if let Some((looked_at, parent)) = unsettled {
+                let waiting = waiting.commits.entry(parent).or_default();
+                waiting.push((id, looked_at));
+            } else {
+                self.stand(id);
+                if !waiting.commits.is_empty() {
+                    ready.extend(waiting.commits.remove(&id).into_iter().flatten());
+                }
+                if !waiting.changes.is_empty() {
+                    let changes = waiting.changes.remove(&id);
+                    waiting.woken.extend(changes.into_iter().flatten());
+                }
+            }
+            next = ready.pop();
+        }
+    }
+
+    /// Notes the standing of a commit all of whose ancestors have theirs.
+    fn stand(&mut self, id: u32) {
+        let lineage = Lineage::of(self, id);
+        let first = self.parents_of(id).next();
+        let story = first.and_then(|parent| self.story(parent));
+        let parents = self.parents_of(id).take(2).count();
+        let story = story.unwrap_or_default().then(id, self.facts(id), parents);
+        if let Some(standing) = self.standings.get_mut(id as usize) {
+            standing.lineage = lineage;
+            standing.story = story;
+        }
+    }
+}

@@ -1,0 +1,367 @@
+use super::{
+    Compat,
+    mentions::Mentions,
+    refs::RefName,
+    rows::{ChangeRow, PatchSetRow, ProjectRow, RefRow},
+};
+use crate::{
+    corpus::commits::{AddError, CommitId, Commits, Hash, NONE, Waiting},
+    parse::line,
+    proto::view,
+    store::{Hasher, Index, Origin, Paged, Symbol},
+};
+
+/// All that a log says of Gerrit but the commits. A clone is a version that stays as it is.
+#[derive(Debug, Clone, Default)]
+pub(in crate::corpus) struct State {
+    compat: Compat,
+    hasher: Hasher,
+    pub(super) projects: Paged<ProjectRow>,
+    project_index: Index,
+    /// The project of the mutation before; most are about the same.
+    last_project: u32,
+    pub(super) refs: Paged<RefRow>,
+    ref_index: Index,
+    pub(super) changes: Paged<ChangeRow>,
+    change_index: Index,
+    pub(super) patch_sets: Paged<PatchSetRow>,
+    pub(super) mentions: Mentions,
+}
+
+impl State {
+    pub(in crate::corpus) fn new(compat: Compat) -> Self {
+        Self {
+            compat,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn is_compat(&self) -> bool {
+        self.compat == Compat::Original
+    }
+
+    /// Takes a mutation in. Parts that nobody can make anything of are passed over and counted.
+    pub(in crate::corpus) fn apply(
+        &mut self,
+        commits: &mut Commits,
+        waiting: &mut Waiting,
+        origin: Origin<'_>,
+        mutation: &view::GerritMutation<'_>,
+        skipped: &mut u64,
+    ) -> Result<(), AddError> {
+        let project = self.project(commits, origin, mutation.project)?;
+        for commit in mutation.commits {
+            let added = match commit {
+                Ok(commit) => commits.add(origin, &commit, waiting).map(|_| ()),
+                Err(error) => {
+                    tracing::debug!(%error, "passed over a commit");
+                    *skipped += 1;
+                    continue;
+                }
+            };
+            match added {
+                Ok(()) => {}
+                Err(AddError::Full) => return Err(AddError::Full),
+                Err(error) => {
+                    tracing::debug!(%error, "passed over a commit");
+                    *skipped += 1;
+                }
+            }
+        }
+        let Some(project) = project else {
+            *skipped += (mutation.deleted_refs.len() + mutation.refs.len()) as u64;
+            return Ok(());
+        };
+        for name in mutation.deleted_refs {
+            match name {
+                Ok(name) => self.delete_ref(commits, project, name),
+                Err(_) => *skipped += 1,
+            }
+        }
+        for reference in mutation.refs {
+            let set = match reference {
+                Ok(reference) => self.set_ref(commits, waiting, origin, project, &reference)?,
+                Err(_) => false,
+            };
+            if !set {
+                *skipped += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes up for the changes whose meta commits have become complete.
+    pub(in crate::corpus) fn finish(&mut self, commits: &mut Commits, waiting: &mut Waiting) {
+        for change in waiting.take_woken() {
+            self.follow_meta(commits, waiting, change);
+        }
+    }
+
+    /// The row of a project, a new one if there is none; none if it has no name.
+    fn project(
+        &mut self,
+        commits: &mut Commits,
+        origin: Origin<'_>,
+        name: &str,
+    ) -> Result<Option<u32>, AddError> {
+        if let Some(last) = self.projects.get(self.last_project as usize)
+            && commits.texts().symbol(last.name) == name
+        {
+            return Ok(Some(self.last_project));
+        }
+        if name.is_empty() {
+            return Ok(None);
+        }
+        let symbol = commits.texts_mut().intern(origin, name.as_bytes());
+        let row = match self.find_project(symbol) {
+            Some(row) => row,
+            None => {
+                let row = row_number(self.projects.push(ProjectRow {
+                    name: symbol,
+                    label_changes: 0,
+                    newest_ref: NONE,
+                    newest_change: NONE,
+                }))?;
+                let hash = self.hasher.hash_one(symbol);
+                self.project_index.insert(hash, row);
+                row
+            }
+        };
+        self.last_project = row;
+        Ok(Some(row))
+    }
+
+    pub(super) fn find_project(&self, name: Symbol) -> Option<u32> {
+        self.project_index.find(self.hasher.hash_one(name), |row| {
+            let row = self.projects.get(row as usize);
+            row.is_some_and(|row| row.name == name)
+        })
+    }
+
+    pub(super) fn find_ref(&self, project: u32, name: Symbol) -> Option<u32> {
+        self.ref_index
+            .find(self.hasher.hash_one((project, name)), |row| {
+                let row = self.refs.get(row as usize);
+                row.is_some_and(|row| (row.project, row.name) == (project, name))
+            })
+    }
+
+    pub(super) fn find_change(&self, project: u32, number: i32) -> Option<u32> {
+        self.change_index
+            .find(self.hasher.hash_one((project, number)), |row| {
+                let row = self.changes.get(row as usize);
+                row.is_some_and(|row| (row.project, row.number) == (project, number))
+            })
+    }
+
+    fn delete_ref(&mut self, commits: &Commits, project: u32, name: &str) {
+        let symbol = commits.texts().find(name.as_bytes());
+        let row = symbol.and_then(|symbol| self.find_ref(project, symbol));
+        if let Some(row) = row.and_then(|row| self.refs.get_mut(row as usize)) {
+            row.commit = NONE;
+        }
+    }
+
+    /// Points a ref to a commit; gives whether it can.
+    fn set_ref(
+        &mut self,
+        commits: &mut Commits,
+        waiting: &mut Waiting,
+        origin: Origin<'_>,
+        project: u32,
+        reference: &view::GitRef<'_>,
+    ) -> Result<bool, AddError> {
+        let name = RefName::parse(reference.reference);
+        if name == RefName::Settings {
+            return Ok(true);
+        }
+        let commit = Hash::parse(reference.sha1).and_then(|name| commits.id(name));
+        let Some(commit) = commit else {
+            tracing::debug!(name = reference.reference, "ref to an unknown commit");
+            return Ok(false);
+        };
+        match name {
+            RefName::Settings | RefName::Impossible => return Ok(false),
+            RefName::Other => {
+                let name = reference.reference.as_bytes();
+                let name = commits.texts_mut().intern(origin, name);
+                self.set_other_ref(project, name, commit)?;
+            }
+            RefName::Meta(number) => {
+                let change = self.change(project, number)?;
+                if let Some(row) = self.changes.get_mut(change as usize) {
+                    row.meta_ref = commit;
+                }
+                self.follow_meta(commits, waiting, change);
+            }
+            RefName::PatchSet(number, version) => {
+                let change = self.change(project, number)?;
+                self.set_patch_set(commits, change, version, commit)?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn set_other_ref(&mut self, project: u32, name: Symbol, commit: u32) -> Result<(), AddError> {
+        if let Some(row) = self.find_ref(project, name) {
+            if let Some(row) = self.refs.get_mut(row as usize) {
+                row.commit = commit;
+            }
+            return Ok(());
+        }
+        let Some(owner) = self.projects.get_mut(project as usize) else {
+            return Ok(());
+        };
+        let older = owner.newest_ref;
+        let row = row_number(self.refs.push(RefRow {
+            project,
+            name,
+            commit,
+            older,
+        }))?;
+        owner.newest_ref = row;
+        let hash = self.hasher.hash_one((project, name));
+        self.ref_index.insert(hash, row);
+        Ok(())
+    }
+
+    /// The row of a change, a new one if there is none.
+    fn change(&mut self, project: u32, number: i32) -> Result<u32, AddError> {
+        if let Some(row) = self.find_change(project, number) {
+            return Ok(row);
+        }
+        let Some(owner) = self.projects.get_mut(project as usize) else {
+            return Err(AddError::Full);
+        };
+        let older = owner.newest_change;
+        let row = row_number(self.changes.push(ChangeRow::new(project, number, older)))?;
+        owner.newest_change = row;
+        let hash = self.hasher.hash_one((project, number));
+        self.change_index.insert(hash, row);
+        Ok(row)
+    }
+
+    fn set_patch_set(
+        &mut self,
+        commits: &mut Commits,
+        change: u32,
+        version: i32,
+        commit: u32,
+    ) -> Result<(), AddError> {
+        let last_seen_counts = self.is_compat();
+        let Some(row) = self.changes.get_mut(change as usize) else {
+            return Ok(());
+        };
+        if last_seen_counts || version >= row.version {
+            (row.version, row.commit) = (version, commit);
+        }
+        let newest = self.patch_sets.get(row.newest_patch_set as usize);
+        if newest.is_some_and(|newest| (newest.version, newest.commit) == (version, commit)) {
+            return Ok(());
+        }
+        let older = row.newest_patch_set;
+        let patch_set = row_number(self.patch_sets.len())?;
+        row.newest_patch_set = patch_set;
+        if version == 1 {
+            let person = commits.at(CommitId(commit)).map(|commit| commit.author());
+            let span = person.and_then(|person| commits.span_in(commit, person.person));
+            row.owner = span.map(|span| commits.texts_mut().intern_at(span));
+        }
+        let same_commit = self.mentions.reviewed(commits, commit, patch_set)?;
+        self.patch_sets.push(PatchSetRow {
+            change,
+            version,
+            commit,
+            older,
+            same_commit,
+        });
+        Ok(())
+    }
+
+    /// Brings a change up to where its meta ref points; as soon as the commits there are known.
+    fn follow_meta(&mut self, commits: &mut Commits, waiting: &mut Waiting, change: u32) {
+        let is_compat = self.is_compat();
+        let Some(row) = self.changes.get_mut(change as usize) else {
+            return;
+        };
+        let head = row.meta_ref;
+        let Some(story) = commits.story(head) else {
+            waiting.watch(head, change);
+            return;
+        };
+        if head == row.meta {
+            return;
+        }
+        if !story.is_linear() {
+            tracing::debug!(change = row.number, "meta commits with several parents");
+            return;
+        }
+        // Usually the head there was.
+        let fork = match row.meta {
+            NONE => None,
+            meta => commits.fork(meta, head),
+        };
+        let before = fork.and_then(|fork| commits.story(fork));
+        let labels_before = before.map_or(0, |story| story.labels());
+        let labels = story.labels().saturating_sub(labels_before);
+        if fork.is_none() {
+            row.first_meta = commits.root(head);
+            row.created = commits.time(row.first_meta);
+        }
+        row.meta = head;
+        row.updated = commits.time(head);
+        row.was_private = story.was_private();
+        row.work_in_progress = story.work_in_progress();
+        (row.status, row.private) = match is_compat {
+            true => (story.status_in_text(), story.was_private_in_text()),
+            false => (story.status(), story.private()),
+        };
+        if row.branch_from != story.branch {
+            row.branch_from = story.branch;
+            row.branch = footer(commits, story.branch, "Branch:", "refs/heads/");
+        }
+        if row.topic_from != story.topic {
+            row.topic_from = story.topic;
+            row.topic = footer(commits, story.topic, "Topic:", "");
+        }
+        if row.current_from != story.current {
+            row.current_from = story.current;
+            row.current = current(commits, story.current);
+        }
+        let project = row.project as usize;
+        if labels > 0
+            && let Some(project) = self.projects.get_mut(project)
+        {
+            project.label_changes += u64::from(labels);
+        }
+    }
+}
+
+/// The value of a footer of a meta commit, without `prefix`; none if it is empty.
+fn footer(commits: &mut Commits, meta: u32, key: &str, prefix: &str) -> Option<Symbol> {
+    let message = commits.at(CommitId(meta))?.message();
+    let value = line::find(line::footer(message), key)?.value;
+    let value = value.strip_prefix(prefix).unwrap_or(value);
+    if value.is_empty() {
+        return None;
+    }
+    let span = commits.span_in(meta, value)?;
+    Some(commits.texts_mut().intern_at(span))
+}
+
+/// The patch set that a meta commit is about; 0 if there is no such commit.
+fn current(commits: &Commits, meta: u32) -> i32 {
+    let message = commits.at(CommitId(meta)).map(|commit| commit.message());
+    let value = message.and_then(|message| line::find(line::footer(message), "Patch-set:"));
+    // In old ones a word follows, in brackets.
+    let number = value.and_then(|line| line.value.split(' ').next()?.parse().ok());
+    number.unwrap_or(0)
+}
+
+/// A row's number, if there may be one more.
+pub(super) fn row_number(at: usize) -> Result<u32, AddError> {
+    u32::try_from(at)
+        .ok()
+        .filter(|&at| at != NONE)
+        .ok_or(AddError::Full)
+}
