@@ -73,15 +73,18 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
         V: Clone,
     {
         let Shared { core, config } = &*self.shared;
-        let mut out = Outbox::new();
         let hash = config.hash(key);
-        let value = {
-            let mut core = core.lock();
-            core.get(hash, key, || config.now(), &mut out)
-                .map(|at| core.entry(at).1.clone())
-        };
-        config.report(out);
-        value
+        let mut core = core.lock();
+        match core.get(hash, key, || config.now()) {
+            Ok(value) => Some(value.clone()),
+            Err(missing) => {
+                drop(core);
+                if let Some(late) = missing {
+                    config.report_expired(late);
+                }
+                None
+            }
+        }
     }
 
     /// The value of `key`; neither the order nor the statistics change.
@@ -181,8 +184,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
         let now = || config.now();
         let mut locked = core.lock();
         if let Some(at) = locked.find_live(entry.hash, &entry.key, now) {
-            locked.touch(at);
-            let first = locked.entry(at).1.clone();
+            let first = locked.touch(at).clone();
             drop(locked);
             return Ok(first);
         }

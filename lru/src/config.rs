@@ -228,6 +228,14 @@ impl<K, V, S> Config<K, V, S> {
         }
     }
 
+    /// Reports an entry whose time had come, or drops it.
+    #[cold]
+    pub(crate) fn report_expired(&self, (key, value): (K, V)) {
+        if let Some(listener) = &self.listener {
+            listener(key, value, Reason::Expired);
+        }
+    }
+
     /// Reports what left the cache, or drops it.
     #[inline]
     pub(crate) fn report(&self, out: Outbox<K, V>) {

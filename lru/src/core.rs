@@ -4,20 +4,19 @@ use std::borrow::Borrow;
 use std::mem;
 
 use crate::evicted::{Outbox, Reason};
-use crate::index::Index;
-use crate::ring::{Node, Ring};
 use crate::stats::Stats;
+use crate::table::Table;
 
-/// Slots are `u32`, and the index has more places than there are slots.
+/// Slots are `u32`, and there are more of them than entries.
 pub(crate) const MOST: usize = 5 << 28;
 
 /// The entries, and how they are found.
 ///
-/// No code of the user runs while index and ring disagree: comparisons and clocks come first, and whatever is to be dropped
-/// is handed out.
+/// No code of the user runs amid a change: comparisons and clocks come first, and whatever is to be dropped is handed out.
 pub(crate) struct Core<K, V> {
-    ring: Ring<K, V>,
-    index: Index,
+    table: Table<K, V>,
+    /// How many entries the table is made for.
+    room: usize,
     capacity: usize,
     max_weight: u64,
     /// Whether `extras` is kept.
@@ -25,7 +24,7 @@ pub(crate) struct Core<K, V> {
     /// Whether any entry may have a deadline.
     timed: bool,
     stats: Stats,
-    /// For each slot, from the first weight or deadline on; empty before.
+    /// For each slot of the table, from the first weight or deadline on; empty before.
     extras: Vec<Extra>,
     /// A sum of `u64`s never overflows it. Only kept with `extras`.
     weight: u128,
@@ -54,6 +53,9 @@ pub(crate) struct Entry<K, V> {
     pub(crate) extra: Extra,
 }
 
+/// What is not there, or was until now, too late.
+pub(crate) type Missing<K, V> = Option<(K, V)>;
+
 /// What came of an insertion.
 pub(crate) enum Inserted<K, V> {
     New,
@@ -81,8 +83,8 @@ pub(crate) enum Plain<K, V> {
 impl<K, V> Core<K, V> {
     pub(crate) fn new(capacity: usize, max_weight: u64) -> Self {
         Self {
-            ring: Ring::new(),
-            index: Index::new(),
+            table: Table::new(),
+            room: 0,
             capacity: most(capacity),
             max_weight,
             tracked: false,
@@ -94,7 +96,7 @@ impl<K, V> Core<K, V> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.ring.len()
+        self.table.len()
     }
 
     /// 0 if there is no limit.
@@ -119,14 +121,13 @@ impl<K, V> Core<K, V> {
     }
 
     /// The slot of a key, expired or not.
-    #[inline]
+    #[inline(always)]
     fn find<Q>(&self, hash: u32, key: &Q) -> Option<u32>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.index
-            .find(hash, |slot| self.ring.key(slot).borrow() == key)
+        self.table.find(hash, |known| known.borrow() == key)
     }
 
     /// The slot of a key whose time has not come. Changes nothing.
@@ -140,40 +141,38 @@ impl<K, V> Core<K, V> {
     }
 
     /// Looks a key up: counts, makes its entry the most recently used one, or removes it because its time has come.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get<Q>(
         &mut self,
         hash: u32,
         key: &Q,
         now: impl FnOnce() -> u64,
-        out: &mut Outbox<K, V>,
-    ) -> Option<u32>
+    ) -> Result<&mut V, Missing<K, V>>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
         let Some(at) = self.find(hash, key) else {
             self.stats.misses += 1;
-            return None;
+            return Err(None);
         };
         if self.timed && self.is_expired(at, now()) {
             self.stats.misses += 1;
-            self.take_out(at, Reason::Expired, out);
-            return None;
+            self.count(Reason::Expired);
+            return Err(Some(self.remove(at)));
         }
         self.stats.hits += 1;
-        self.touch(at);
-        Some(at)
+        Ok(self.table.touch(at))
     }
 
     #[inline]
     pub(crate) fn entry(&self, at: u32) -> (&K, &V) {
-        self.ring.entry(at)
+        self.table.entry(at)
     }
 
     #[inline]
     pub(crate) fn value_mut(&mut self, at: u32) -> &mut V {
-        self.ring.value_mut(at)
+        self.table.value_mut(at)
     }
 
     /// Whether entries have neither weights nor deadlines: then there is much that need not be looked at.
@@ -191,16 +190,18 @@ impl<K, V> Core<K, V> {
         let found = self.find(hash, &key);
         self.stats.insertions += 1;
         if let Some(at) = found {
-            let old = mem::replace(self.ring.value_mut(at), value);
-            self.ring.touch(at);
+            let old = mem::replace(self.table.value_mut(at), value);
+            self.table.touch(at);
             return Plain::Replaced(key, old);
         }
-        if self.ring.len() < self.capacity {
+        if self.table.len() < self.capacity {
             self.push(hash, key, value);
             return Plain::New;
         }
         self.stats.evictions += 1;
-        Plain::Evicted(self.renew_oldest(hash, key, value))
+        let evicted = self.table.remove_oldest();
+        self.table.push(hash, key, value);
+        Plain::Evicted(evicted)
     }
 
     /// Inserts as the most recently used one. `out` gets what had to make room.
@@ -270,41 +271,22 @@ impl<K, V> Core<K, V> {
             extra,
         } = entry;
         self.fit_weight(extra.weight, now, out);
-        if self.ring.len() < self.capacity {
-            self.push(hash, key, value);
-            if self.tracked {
-                self.extras.push(extra);
-                self.weight += u128::from(extra.weight);
-            }
-            return;
+        if self.table.len() == self.capacity {
+            self.evict_oldest(now, out);
         }
-        let at = self.ring.oldest();
-        let reason = self.reason(at, now);
-        self.set_extra(at, extra);
-        self.count(reason);
-        let (old_key, old) = self.renew_oldest(hash, key, value);
-        out.push(old_key, old, reason);
+        let at = self.push(hash, key, value);
+        if self.tracked {
+            self.extras[at as usize] = extra;
+            self.weight += u128::from(extra.weight);
+        }
     }
 
     #[inline]
-    fn push(&mut self, hash: u32, key: K, value: V) {
-        if self.index.is_full() || self.ring.len() == self.index.room() {
+    fn push(&mut self, hash: u32, key: K, value: V) -> u32 {
+        if self.table.len() == self.room {
             self.grow();
         }
-        let place = self.index.insert(hash, self.ring.len() as u32);
-        self.ring.push(hash, place, key, value);
-    }
-
-    /// Puts an entry in the place of the oldest.
-    #[inline]
-    fn renew_oldest(&mut self, hash: u32, key: K, value: V) -> (K, V) {
-        if self.index.is_full() {
-            self.grow();
-        }
-        let at = self.ring.oldest();
-        self.index.remove(self.ring.place(at));
-        let place = self.index.insert(hash, at);
-        self.ring.renew_oldest(hash, place, key, value)
+        self.table.push(hash, key, value)
     }
 
     #[inline]
@@ -315,18 +297,12 @@ impl<K, V> Core<K, V> {
         }
     }
 
-    /// Removes the entry of a slot. That of the last slot takes its slot.
+    /// Removes the entry of a slot.
     pub(crate) fn remove(&mut self, at: u32) -> (K, V) {
-        self.index.remove(self.ring.place(at));
-        let removed = self.ring.remove(at);
-        let last = self.ring.len() as u32;
-        if at != last {
-            self.index.moved(self.ring.place(at), at);
-        }
         if self.tracked {
-            self.weight -= u128::from(self.extras.swap_remove(at as usize).weight);
+            self.weight -= u128::from(self.extras[at as usize].weight);
         }
-        removed
+        self.table.remove(at)
     }
 
     /// Removes an entry for a caller, who does not get it if its time has come.
@@ -363,27 +339,27 @@ impl<K, V> Core<K, V> {
 
     /// The slot of the least recently used entry.
     pub(crate) fn oldest(&self) -> Option<u32> {
-        (self.len() > 0).then(|| self.ring.oldest())
+        (self.len() > 0).then(|| self.table.oldest())
     }
 
     /// The slot of the most recently used entry.
     pub(crate) fn newest(&self) -> Option<u32> {
-        (self.len() > 0).then(|| self.ring.newest())
+        (self.len() > 0).then(|| self.table.newest())
     }
 
     /// The value of the most recently used entry. There must be one.
     pub(crate) fn newest_mut(&mut self) -> &mut V {
-        self.value_mut(self.ring.newest())
+        self.value_mut(self.table.newest())
     }
 
     /// From one slot to the next less recently used one. Of no meaning after the last.
     pub(crate) fn older(&self, at: u32) -> u32 {
-        self.ring.older(at)
+        self.table.older(at)
     }
 
     /// From one slot to the next more recently used one. Of no meaning after the last.
     pub(crate) fn newer(&self, at: u32) -> u32 {
-        self.ring.newer(at)
+        self.table.newer(at)
     }
 
     pub(crate) fn resize(
@@ -422,45 +398,47 @@ impl<K, V> Core<K, V> {
             next = self.newer(at);
             if self.is_expired(at, now) {
                 self.take_out(at, Reason::Expired, out);
-                if next as usize == self.len() {
-                    // It was in the last slot.
-                    next = at;
-                }
             }
         }
     }
 
     /// Empties the cache; what was in it is returned, to be dropped where that does no harm.
-    pub(crate) fn clear(&mut self) -> Vec<Node<K, V>> {
-        self.index = Index::new();
+    pub(crate) fn clear(&mut self) -> Table<K, V> {
+        self.room = 0;
         self.extras = Vec::new();
         self.timed = false;
         self.tracked = false;
         self.weight = 0;
-        self.ring.take()
+        mem::replace(&mut self.table, Table::new())
     }
 
-    /// Takes twice the memory where there is no room for more entries, but none for more than may be there; and makes room
-    /// in the index.
+    /// Makes room for twice the entries, but for no more than may be there.
     #[cold]
     #[inline(never)]
     fn grow(&mut self) {
-        let mut room = self.index.room();
-        if self.len() >= room {
-            room = (2 * self.len()).max(8).min(self.capacity);
-            self.ring.reserve(room);
-        }
-        self.index.rebuild(room, self.ring.places());
+        self.rebuild((2 * self.len()).max(8).min(self.capacity));
     }
 
     /// Gives memory back if three quarters of it are unused.
     fn shrink(&mut self) {
-        let len = self.len();
-        if self.index.room() / 4 > len {
-            self.ring.shrink();
-            self.extras.shrink_to_fit();
-            self.index.rebuild(len, self.ring.places());
+        if self.room / 4 > self.len() {
+            self.rebuild(self.len());
         }
+    }
+
+    fn rebuild(&mut self, room: usize) {
+        self.room = room;
+        if !self.tracked {
+            self.table.rebuild(room, |_, _| ());
+            return;
+        }
+        let mut moves = Vec::with_capacity(self.len());
+        self.table.rebuild(room, |from, to| moves.push((from, to)));
+        let mut extras = vec![Extra::NONE; self.table.slots()];
+        for (from, to) in moves {
+            extras[to as usize] = self.extras[from as usize];
+        }
+        self.extras = extras;
     }
 
     /// Whether an entry's time has come, at the time that [`time`](Self::time) gave.
@@ -480,8 +458,8 @@ impl<K, V> Core<K, V> {
     fn keep_extras(&mut self) {
         if !self.tracked {
             self.tracked = true;
-            self.weight = self.ring.len() as u128;
-            self.extras.resize(self.ring.len(), Extra::NONE);
+            self.weight = self.table.len() as u128;
+            self.extras = vec![Extra::NONE; self.table.slots()];
         }
     }
 
@@ -500,7 +478,7 @@ impl<K, V> Core<K, V> {
         if self.tracked {
             self.weight
         } else {
-            self.ring.len() as u128
+            self.table.len() as u128
         }
     }
 
@@ -528,8 +506,8 @@ impl<K, V> Core<K, V> {
 
     /// Makes an entry the most recently used one.
     #[inline]
-    pub(crate) fn touch(&mut self, at: u32) {
-        self.ring.touch(at);
+    pub(crate) fn touch(&mut self, at: u32) -> &mut V {
+        self.table.touch(at)
     }
 }
 

@@ -25,8 +25,8 @@
 //! * What has expired is never given out. It goes when somebody asks for it, when its turn to be evicted comes, or through
 //!   `purge_expired`; until then it counts in `len`.
 //! * A panic in code of yours (hashes, comparisons, clones, weighers, listeners, closures, destructors) leaves the cache whole.
-//! * Entries lie in a vector, linked and found by their numbers. No operation but those that say so takes more than constant
-//!   time, amortised: now and then an insertion makes more room, or the table of numbers anew.
+//! * Entries lie in a hash table, linked through it. No operation but those that say so takes more than constant time,
+//!   amortised: now and then an insertion makes more room.
 //!
 //! # What it does not do
 //!
@@ -41,11 +41,10 @@ mod config;
 mod core;
 mod evicted;
 mod hasher;
-mod index;
 mod lock;
 mod lru;
-mod ring;
 mod stats;
+mod table;
 
 pub use crate::cache::Cache;
 pub use crate::config::Builder;

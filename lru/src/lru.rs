@@ -64,11 +64,16 @@ impl<K: Hash + Eq, V, S: BuildHasher> Lru<K, V, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let mut out = Outbox::new();
         let hash = self.config.hash(key);
-        let found = self.core.get(hash, key, || self.config.now(), &mut out);
-        self.config.report(out);
-        Some(self.core.value_mut(found?))
+        match self.core.get(hash, key, || self.config.now()) {
+            Ok(value) => Some(value),
+            Err(missing) => {
+                if let Some(late) = missing {
+                    self.config.report_expired(late);
+                }
+                None
+            }
+        }
     }
 
     /// The value of `key`; neither the order nor the statistics change.
@@ -136,12 +141,11 @@ impl<K: Hash + Eq, V, S: BuildHasher> Lru<K, V, S> {
         key: K,
         make: impl FnOnce(&K) -> Result<V, E>,
     ) -> Result<Held<'_, V>, E> {
-        let mut out = Outbox::new();
         let hash = self.config.hash(&key);
-        let found = self.core.get(hash, &key, || self.config.now(), &mut out);
-        self.config.report(out);
-        if let Some(at) = found {
-            return Ok(Held::Cached(self.core.value_mut(at)));
+        match self.core.get(hash, &key, || self.config.now()) {
+            Ok(_) => return Ok(Held::Cached(self.core.newest_mut())),
+            Err(Some(late)) => self.config.report_expired(late),
+            Err(None) => {}
         }
         let value = make(&key)?;
         let mut out = Outbox::new();

@@ -320,3 +320,38 @@ fn threads_share_it() {
     assert_eq!(stats.evictions, gone.load(Ordering::Relaxed) as u64);
     assert_eq!(cache.snapshot().len(), 50);
 }
+
+/// All keys alike to it.
+#[derive(Default)]
+struct Blind;
+
+impl Hasher for Blind {
+    fn write(&mut self, _: &[u8]) {}
+    fn finish(&self) -> u64 {
+        0
+    }
+}
+
+#[test]
+fn bad_hashes_cost_time_only() {
+    let mut cache = Builder::new()
+        .capacity(2000)
+        .hasher(BuildHasherDefault::<Blind>::default())
+        .build_local();
+    for n in 0..5000 {
+        assert_eq!(cache.insert(n, n), None);
+        if n % 3 == 0 {
+            assert_eq!(cache.remove(&n), Some(n));
+        }
+    }
+    for n in (4900..5000).rev() {
+        assert_eq!(cache.get(&n), (n % 3 > 0).then_some(&n));
+    }
+    assert_eq!(cache.get(&1), None);
+    let keys = cache.iter().map(|(key, _)| *key);
+    let recent = (4900..5000).chain((0..4900).rev());
+    assert!(keys.eq(recent.filter(|n| n % 3 > 0).take(2000)));
+    cache.clear();
+    assert_eq!(cache.insert(1, 1), None);
+    assert_eq!(cache.len(), 1);
+}

@@ -30,14 +30,12 @@ mod core;
 mod evicted;
 #[path = "../src/hasher.rs"]
 mod hasher;
-#[path = "../src/index.rs"]
-mod index;
 #[path = "../src/lru.rs"]
 mod lru;
-#[path = "../src/ring.rs"]
-mod ring;
 #[path = "../src/stats.rs"]
 mod stats;
+#[path = "../src/table.rs"]
+mod table;
 
 mod lock {
     use loom::sync::{Mutex, MutexGuard};
