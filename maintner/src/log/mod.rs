@@ -7,12 +7,16 @@
 //! | type | is | of |
 //! |---|---|---|
 //! | [`MemoryLog`] | sink and source | a log in this process |
+//! | [`Follower`] | source | a log on a server |
 //! | [`SegmentLog`] | sink and source | the leader's own log, for others to follow |
 
 pub mod check;
 mod error;
 mod event;
 mod feed;
+mod files;
+#[cfg(feature = "net")]
+mod follower;
 mod memory;
 mod names;
 mod segments;
@@ -22,6 +26,8 @@ pub mod server;
 pub use error::{SinkError, SourceError};
 pub use event::{Batch, Event, Position, Segment, Sha224Sum, common_prefix, total};
 pub use feed::{Feed, FeedSource};
+#[cfg(feature = "net")]
+pub use follower::{FollowError, FollowOptions, Follower, SEALED_PREFIX};
 pub use memory::MemoryLog;
 pub use segments::{Dir, Entry, LocalDir, MemoryDir, OpenError, SegmentLog, SegmentOptions};
 

@@ -2,16 +2,19 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File},
     io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::SystemTime,
 };
 
 use bytes::Bytes;
 
-use crate::reclog::Storage;
+use crate::{
+    log::files::{lock, map, options, sync_names},
+    reclog::Storage,
+};
 
 /// A place for files, of one leader. All methods block.
 pub trait Dir: Send + 'static {
@@ -86,45 +89,6 @@ impl LocalDir {
         })?;
         Ok(Self { path, _lock: lock })
     }
-}
-
-/// Locks a directory, if nobody else has.
-pub(in crate::log) fn lock(dir: &Path) -> io::Result<Option<File>> {
-    let lock = options().open(dir.join(".lock"))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(Some(lock)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
-}
-
-/// Reads and writes a file, which is its owner's only, as the original's are.
-pub(in crate::log) fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-}
-
-/// All bytes of a file, mapped.
-pub(in crate::log) fn map(path: &Path) -> io::Result<Bytes> {
-    match mmap_guard::map_file(path) {
-        Ok(mapped) => Ok(Bytes::from_owner(mapped)),
-        // Nothing cannot be mapped.
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-            fs::read(path).map(Bytes::from)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// Returns when the names in a directory would survive a power cut.
-pub(in crate::log) fn sync_names(dir: &Path) -> io::Result<()> {
-    if cfg!(unix) {
-        File::open(dir)?.sync_all()?;
-    }
-    Ok(())
 }
 
 impl Dir for LocalDir {
