@@ -1,4 +1,8 @@
-use super::{Hash, Version, apipb::GoRelease};
+use super::{Version, apipb::GoRelease};
+use crate::corpus::{Hash, Project};
+
+/// Where the Go project keeps its source.
+pub(super) const GO_SERVER: &str = "go.googlesource.com";
 
 /// There are fewer than two supported releases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +55,11 @@ pub fn supported_releases<'a>(
     }
     releases.truncate(2);
     <[GoRelease; 2]>::try_from(releases).map_err(|_| NoReleases)
+}
+
+/// The two newest releases of Go that its repository has.
+pub(super) fn releases_of(go: Project<'_>) -> Result<[GoRelease; 2], NoReleases> {
+    supported_releases(go.refs().map(|at| (at.name, at.commit.name())))
 }
 
 #[cfg(test)]

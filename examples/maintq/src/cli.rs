@@ -1,0 +1,74 @@
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// Asks about a project's history.
+#[derive(Debug, Parser)]
+#[command(name = "maintq", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// The maintnerd to ask: HOST, HOST:PORT or a URL. A name without a scheme is asked over TLS
+    /// unless it is this machine's.
+    #[arg(
+        long,
+        global = true,
+        env = "MAINTQ_SERVER",
+        default_value = "localhost:6343"
+    )]
+    pub(crate) server: String,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Tell whether a commit descends from another
+    HasAncestor {
+        /// 40 hex digits
+        commit: String,
+        /// 40 hex digits
+        ancestor: String,
+    },
+    /// Print what a ref of a project points to
+    GetRef {
+        /// The project: "net"
+        project: String,
+        /// The ref: "refs/heads/master"
+        name: String,
+        /// The Gerrit server that has the project
+        #[arg(long, default_value = "go.googlesource.com")]
+        gerrit: String,
+    },
+    /// List the changes that wait for a try run
+    TryWork {
+        /// The word "staging", for the staging coordinator
+        #[arg(value_parser = ["staging"])]
+        staging: Option<String>,
+    },
+    /// List the supported releases of Go
+    ListReleases,
+    /// Print what a results board shows
+    GetDashboard(Dashboard),
+    /// Print a script that completes this command's words in a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Dashboard {
+    /// The page, from 0
+    #[arg(long, default_value_t = 0)]
+    pub(crate) page: i32,
+    /// The branch; "mixed" for all
+    #[arg(long, default_value = "master")]
+    pub(crate) branch: String,
+    /// The import path of a repository: "golang.org/x/net"; empty for Go itself
+    #[arg(long, default_value = "")]
+    pub(crate) repo: String,
+    /// Commits of a page; 0 leaves that to the server
+    #[arg(long, default_value_t = 0)]
+    pub(crate) max_commits: i32,
+}
