@@ -9,7 +9,7 @@ use crate::proto::{
     Mutation, StringChange,
 };
 
-const REPOS: [(&str, &str); 4] = [
+pub(super) const REPOS: [(&str, &str); 4] = [
     ("example", "compiler"),
     ("example", "tools"),
     ("example", "website"),
@@ -143,7 +143,7 @@ impl Forge {
             id: self.id(),
             user: Some(user(dice)),
             created: time(now),
-            title: words.line(dice, title_len),
+            title: words.line(dice, title_len).to_owned(),
             body_change: Some(StringChange {
                 val: words.text(dice, body_len, self.issues()),
             }),
@@ -175,7 +175,7 @@ impl Forge {
 
     pub(super) fn comment(&mut self, dice: &mut Dice, words: &Words, now: i64) -> Option<Mutation> {
         let (at, number) = self.some_issue(dice)?;
-        let len = dice.about(520);
+        let len = dice.about(485);
         let comment = GithubIssueCommentMutation {
             id: self.id(),
             user: Some(user(dice)),
@@ -196,7 +196,7 @@ impl Forge {
     /// Some events of an issue, and reviews if it is a pull request.
     pub(super) fn events(&mut self, dice: &mut Dice, words: &Words, now: i64) -> Option<Mutation> {
         let (at, number) = self.some_issue(dice)?;
-        let count = 1 + dice.few(4);
+        let count = 1 + dice.few(2);
         let mut event = Vec::with_capacity(count);
         for _ in 0..count {
             let number = dice.below(LABELS.len());
@@ -209,8 +209,8 @@ impl Forge {
             match dice.below(8) {
                 0 => {
                     new.event_type = "renamed".to_owned();
-                    new.rename_from = words.line(dice, 20);
-                    new.rename_to = words.line(dice, 20);
+                    new.rename_from = words.line(dice, 20).to_owned();
+                    new.rename_to = words.line(dice, 20).to_owned();
                 }
                 1 => {
                     new.event_type = "assigned".to_owned();
@@ -243,7 +243,7 @@ impl Forge {
                 id: self.id(),
                 actor_id: user(dice).id,
                 created: time(now),
-                body: words.line(dice, 60),
+                body: words.line(dice, 60).to_owned(),
                 state: "APPROVED".to_owned(),
                 commit_id: format!("{:040x}", dice.next()),
                 actor_association: "MEMBER".to_owned(),
@@ -286,7 +286,7 @@ impl Forge {
                 issue.assignees = vec![user(dice)];
                 issue.deleted_assignees = vec![user(dice).id];
             }
-            10 => issue.title = words.line(dice, 40),
+            10 => issue.title = words.line(dice, 40).to_owned(),
             _ => {
                 let len = dice.about(900);
                 issue.body_change = Some(StringChange {

@@ -13,9 +13,15 @@
 //! ```
 
 mod dice;
+mod dump;
 mod forge;
 mod history;
+mod mischief;
+mod model;
 mod review;
 mod words;
 
+pub use dump::{difference, dump};
 pub use history::History;
+pub use mischief::mischief;
+pub use model::Model;

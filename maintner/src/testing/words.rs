@@ -15,63 +15,89 @@ const WORDS: &str = "the to a is in it of and this that for on we be not with as
     concurrent mutex timeout context certificate encoding struct generic constraint inference \
     vendor toolchain linker symbol relocation escape analysis inlining register spill";
 
+/// How much text there is to cut from: drawing each word anew would take most of the time.
+const POOL: usize = 256 << 10;
+
 #[derive(Debug, Clone)]
-pub(super) struct Words(Vec<&'static str>);
+pub(super) struct Words {
+    words: Vec<&'static str>,
+    /// Words with spaces in between.
+    line: String,
+    /// Lines and paragraphs, some with code.
+    text: String,
+}
 
 impl Words {
     pub(super) fn new() -> Self {
-        Self(WORDS.split_whitespace().collect())
-    }
-
-    /// Words, `len` bytes or a few more.
-    pub(super) fn line(&self, dice: &mut Dice, len: usize) -> String {
-        let mut line = String::with_capacity(len + 16);
-        while line.len() < len {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(self.0[dice.few(self.0.len())]);
+        let words: Vec<&str> = WORDS.split_whitespace().collect();
+        let mut dice = Dice::new(0);
+        let mut line = String::with_capacity(POOL + 16);
+        while line.len() < POOL {
+            line.push_str(words[dice.few(words.len())]);
+            line.push(' ');
         }
-        line
+        let mut words = Self {
+            words,
+            line,
+            text: String::new(),
+        };
+        words.text = words.prose(&mut dice);
+        words
     }
 
-    /// Lines and paragraphs, some with a mention of an issue below `issues`, some with code; `len`
-    /// bytes or some more.
-    pub(super) fn text(&self, dice: &mut Dice, len: usize, issues: usize) -> String {
-        let mut text = String::with_capacity(len + 100);
-        while text.len() < len {
-            if !text.is_empty() {
-                text.push_str(if dice.one_in(4) { "\n\n" } else { "\n" });
-            }
+    fn prose(&self, dice: &mut Dice) -> String {
+        let mut text = String::with_capacity(POOL + 100);
+        while text.len() < POOL {
             match dice.below(16) {
-                0 if issues > 0 => {
-                    text.extend(["See #", &(1 + dice.below(issues)).to_string(), "."])
-                }
                 1 => {
                     let (call, n) = (self.line(dice, 4).replace(' ', ""), dice.below(99));
-                    text.extend([
-                        "\tif err := ",
-                        &call,
-                        "(",
-                        &n.to_string(),
-                        "); err != nil {",
-                    ]);
+                    let n = n.to_string();
+                    text.extend(["\tif err := ", &call, "(", &n, "); err != nil {"]);
                 }
                 2 => text.push_str("\u{2014} na\u{ef}ve \u{65e5}\u{672c}"),
                 _ => {
                     let len = 40 + dice.below(36);
-                    text.push_str(&self.line(dice, len));
-                    text.push('.');
+                    text.extend([self.line(dice, len), "."]);
                 }
             }
+            text.push_str(if dice.one_in(4) { "\n\n" } else { "\n" });
         }
+        text
+    }
+
+    /// Words, `len` bytes or a few more; less than a thousand.
+    pub(super) fn line(&self, dice: &mut Dice, len: usize) -> &str {
+        let start = end_of(&self.line, dice.below(POOL - 1500), b' ') + 1;
+        &self.line[start..end_of(&self.line, start + len.clamp(1, 1000) - 1, b' ')]
+    }
+
+    /// Lines and paragraphs, some with a mention of an issue below `issues`; `len` bytes or some
+    /// more.
+    pub(super) fn text(&self, dice: &mut Dice, len: usize, issues: usize) -> String {
+        let mut text = String::with_capacity(len + 120);
+        while text.len() < len {
+            let start = end_of(&self.text, dice.below(POOL - 9000), b'\n') + 1;
+            let end = end_of(&self.text, start + (len - text.len()).min(8000), b'\n');
+            text.push_str(self.text[start..end].trim_end());
+            if issues > 0 && dice.one_in(3) {
+                text.extend(["\nSee #", &(1 + dice.below(issues)).to_string(), "."]);
+            }
+            text.push('\n');
+        }
+        text.truncate(text.trim_end().len());
         text
     }
 
     /// A path of source code; some thousands of them.
     pub(super) fn path(&self, dice: &mut Dice) -> String {
-        let dir = self.0[60 + dice.few(self.0.len() - 60)];
-        let file = self.0[60 + dice.below(self.0.len() - 60)];
-        format!("src/{dir}/{file}.go")
+        let dir = self.words[60 + dice.few(self.words.len() - 60)];
+        let file = self.words[60 + dice.below(self.words.len() - 60)];
+        ["src/", dir, "/", file, ".go"].concat()
     }
+}
+
+/// Where the first `end` is, from some place on, which may be amid a character.
+fn end_of(text: &str, from: usize, end: u8) -> usize {
+    let rest = text.as_bytes().get(from..).unwrap_or_default();
+    memchr::memchr(end, rest).map_or(text.len(), |at| from + at)
 }
