@@ -20,6 +20,7 @@ mod commits;
 mod gerrit;
 mod github;
 mod snapshot;
+pub mod snapshot_file;
 mod state;
 mod writer;
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     proto::view,
-    store::{Full, Misplaced, Origin},
+    store::{Full, Misplaced, Origin, saved},
 };
 
 /// All that a log says. A clone is a version that stays as it is, and costs next to nothing.
@@ -40,6 +40,11 @@ impl State {
             github: self.github.texts_mut().push(segment, offset, bytes)?,
             git: self.commits.texts_mut().push(segment, offset, bytes)?,
         })
+    }
+
+    /// Bytes of each segment.
+    pub(super) fn sizes(&self) -> impl Iterator<Item = u64> + Clone {
+        self.commits.texts().segments().sizes()
     }
 
     pub(super) fn apply(
@@ -87,3 +92,12 @@ impl From<Full> for AddError {
         Self::Full
     }
 }
+
+saved!(State {
+    github,
+    commits,
+    gerrit,
+    generation,
+    log_bytes,
+    skipped,
+});

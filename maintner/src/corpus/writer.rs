@@ -8,6 +8,7 @@ use super::{
     Compat, Snapshot,
     commits::{AddError, Waiting},
     gerrit,
+    snapshot_file::Checkpoint,
     state::State,
 };
 use crate::{
@@ -94,6 +95,23 @@ impl Writer {
         Self {
             state,
             ..Self::default()
+        }
+    }
+
+    /// What it knows, for a [`SnapshotDir`](super::snapshot_file::SnapshotDir) to save. What was
+    /// applied must have been [published](Self::publish).
+    pub fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            state: self.state.clone(),
+            waiting: self.waiting.clone(),
+        }
+    }
+
+    pub(super) fn from_checkpoint(Checkpoint { state, waiting }: Checkpoint) -> Self {
+        Self {
+            state,
+            waiting,
+            shared: Arc::default(),
         }
     }
 

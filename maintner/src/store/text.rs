@@ -234,6 +234,15 @@ impl Segments {
         })
     }
 
+    /// How far the bytes of each segment reach.
+    pub fn sizes(&self) -> impl Iterator<Item = u64> + Clone {
+        let ends = self
+            .0
+            .iter()
+            .map(|pieces| pieces.last().map_or(0, Piece::end));
+        ends.map(u64::from)
+    }
+
     /// The number of segments.
     pub fn len(&self) -> usize {
         self.0.len()

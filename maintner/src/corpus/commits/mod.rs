@@ -19,7 +19,7 @@ pub(super) use story::{NONE, Story};
 use crate::{
     parse::{Facts, commit as object},
     proto::view,
-    store::{Hasher, Index, Origin, Paged, Span, Texts, row},
+    store::{Hasher, Index, Origin, Paged, Span, Texts, row, saved},
 };
 
 /// A commit of a corpus, by number. Numbers are given out in order of first mention and never
@@ -70,6 +70,17 @@ row! {
         story: Story,
     }
 }
+
+saved!(Commits {
+    texts,
+    rows,
+    standings,
+    parents,
+    paths,
+    index,
+    hasher,
+    known_count,
+});
 
 /// In the place of a commit that is not there.
 static NOBODY: Row = Row::mentioned(Hash([0; 20]));

@@ -1,5 +1,5 @@
 use super::{AddError, NONE};
-use crate::store::{Paged, Symbol, row};
+use crate::store::{Paged, Symbol, row, saved};
 
 /// Which commits changed a file: for each path a chain of them, newest first.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +16,8 @@ row! {
         older: u32,
     }
 }
+
+saved!(Paths { newest, links });
 
 impl Paths {
     /// Adds a commit to a path. Has to be called for one commit after the other.

@@ -1,12 +1,13 @@
-use std::collections::HashMap;
+use std::{collections::HashMap, io};
 
 use super::{
     Commits,
     ancestry::{Lineage, Links},
 };
+use crate::store::{Opener, Paged, Saved, Saver, Unusable};
 
 /// Who waits for a commit to know all of its ancestors. Belongs to the writer.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::corpus) struct Waiting {
     /// Commits by the parent they wait for, and how many of their parents they need not look at
     /// again.
@@ -31,9 +32,43 @@ impl Waiting {
         std::mem::take(&mut self.woken)
     }
 
+    fn wait(&mut self, commit: u32, looked_at: usize, parent: u32) {
+        let waiting = self.commits.entry(parent).or_default();
+        waiting.push((commit, looked_at));
+    }
+
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.commits.is_empty()
+    }
+}
+
+impl Saved for Waiting {
+    fn save(&self, to: &mut Saver<'_>) -> io::Result<()> {
+        let mut commits = Paged::new();
+        for (&parent, waiting) in &self.commits {
+            let waiting = waiting.iter();
+            commits.extend(waiting.map(|&(id, looked_at)| (id, looked_at as u32, parent)));
+        }
+        let mut changes = Paged::new();
+        for (&commit, waiting) in &self.changes {
+            changes.extend(waiting.iter().map(|&change| (commit, change)));
+        }
+        commits.save(to)?;
+        changes.save(to)?;
+        self.woken.iter().copied().collect::<Paged<u32>>().save(to)
+    }
+
+    fn open(from: &mut Opener) -> Result<Self, Unusable> {
+        let mut opened = Self::default();
+        for &(id, looked_at, parent) in Paged::<(u32, u32, u32)>::open(from)?.iter() {
+            opened.wait(id, looked_at as usize, parent);
+        }
+        for &(commit, change) in Paged::<(u32, u32)>::open(from)?.iter() {
+            opened.watch(commit, change);
+        }
+        opened.woken = Paged::open(from)?.iter().copied().collect();
+        Ok(opened)
     }
 }
 
@@ -49,8 +84,7 @@ impl Commits {
                 parents.find(|&(_, parent)| !self.lineage(parent).is_settled())
             };
             if let Some((looked_at, parent)) = unsettled {
-                let waiting = waiting.commits.entry(parent).or_default();
-                waiting.push((id, looked_at));
+                waiting.wait(id, looked_at, parent);
             } else {
                 self.stand(id);
                 if !waiting.commits.is_empty() {

@@ -5,7 +5,7 @@ use super::{
 use crate::{
     corpus::commits::{AddError, CommitId, Commits, NONE},
     parse::references::references,
-    store::{Hasher, Index, Paged, Span, Texts},
+    store::{Hasher, Index, Paged, Span, Texts, saved},
 };
 
 /// Which patch sets mention which issues. Each commit is read once, however many refs point to it.
@@ -20,6 +20,17 @@ pub(super) struct Mentions {
     issue_index: Index,
     pub(super) mentions: Paged<MentionRow>,
 }
+
+saved!(Mentions {
+    hasher,
+    reviewed,
+    reviewed_index,
+    repos,
+    repo_index,
+    issues,
+    issue_index,
+    mentions,
+});
 
 impl Mentions {
     /// Notes that a commit is a patch set, whose row is `patch_set`; gives the row that was the

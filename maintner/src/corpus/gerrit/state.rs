@@ -8,7 +8,7 @@ use crate::{
     corpus::commits::{AddError, CommitId, Commits, Hash, NONE, Waiting},
     parse::line,
     proto::view,
-    store::{Hasher, Index, Origin, Paged, Symbol},
+    store::{Hasher, Index, Opener, Origin, Paged, Saved, Saver, Symbol, Unusable, saved},
 };
 
 /// All that a log says of Gerrit but the commits. A clone is a version that stays as it is.
@@ -28,12 +28,43 @@ pub(in crate::corpus) struct State {
     pub(super) mentions: Mentions,
 }
 
+saved!(State {
+    compat,
+    hasher,
+    projects,
+    project_index,
+    last_project,
+    refs,
+    ref_index,
+    changes,
+    change_index,
+    patch_sets,
+    mentions,
+});
+
+impl Saved for Compat {
+    fn save(&self, to: &mut Saver<'_>) -> std::io::Result<()> {
+        (*self as u32).save(to)
+    }
+
+    fn open(from: &mut Opener) -> Result<Self, Unusable> {
+        let all = [Self::Right, Self::Original];
+        let saved = u32::open(from)?;
+        let compat = all.into_iter().find(|&compat| compat as u32 == saved);
+        compat.ok_or(Unusable::Schema)
+    }
+}
+
 impl State {
     pub(in crate::corpus) fn new(compat: Compat) -> Self {
         Self {
             compat,
             ..Self::default()
         }
+    }
+
+    pub(in crate::corpus) fn compat(&self) -> Compat {
+        self.compat
     }
 
     pub(super) fn is_compat(&self) -> bool {

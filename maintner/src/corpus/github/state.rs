@@ -1,10 +1,15 @@
+use std::io;
+
 use super::rows::{
     CommentRow, EventRow, IssueRow, LabelRow, MilestoneRow, NONE, RepoRow, ReviewRow, TeamRow,
     UserRow,
 };
 use crate::{
     proto::view,
-    store::{Full, Hasher, Index, List, Lists, Origin, Paged, Row, Span, Texts, Timestamp},
+    store::{
+        Full, Hasher, Index, List, Lists, Opener, Origin, Paged, Row, Saved, Saver, Span, Texts,
+        Timestamp, Unusable, saved,
+    },
 };
 
 /// All that a log says of GitHub. A clone is a version that stays as it is.
@@ -412,4 +417,32 @@ fn put<T: Row>(
     }
     let order = |&other: &u32| rows.get(other).map(time).cmp(&Some(its));
     lists.insert_by(list, at, order)
+}
+
+saved!(State {
+    texts,
+    hasher,
+    repos,
+    users,
+    teams,
+    labels,
+    milestones,
+    issues,
+    comments,
+    events,
+    reviews,
+    lists,
+    last_repo,
+});
+
+impl<T: Row> Saved for Keyed<T> {
+    fn save(&self, to: &mut Saver<'_>) -> io::Result<()> {
+        self.rows.save(to)?;
+        self.index.save(to)
+    }
+
+    fn open(from: &mut Opener) -> Result<Self, Unusable> {
+        let (rows, index) = (Saved::open(from)?, Saved::open(from)?);
+        Ok(Self { rows, index })
+    }
 }
