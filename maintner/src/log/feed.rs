@@ -2,7 +2,7 @@
 
 use std::{
     ops::Range,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use bytes::Bytes;
@@ -15,6 +15,16 @@ use crate::reclog::Header;
 /// What a log shows to readers in this process: all that is durable. Clones show the same log.
 #[derive(Clone, Debug)]
 pub struct Feed(Arc<Shared>);
+
+/// Does not keep the log.
+#[derive(Debug)]
+pub(super) struct WeakFeed(Weak<Shared>);
+
+impl WeakFeed {
+    pub(super) fn upgrade(&self) -> Option<Feed> {
+        self.0.upgrade().map(Feed)
+    }
+}
 
 #[derive(Debug)]
 struct Shared {
@@ -155,6 +165,25 @@ impl Feed {
                 state.sealed.push((segment, bytes));
             }
         });
+    }
+
+    /// Shows another log from now on, which has `common` leading bytes in common with this one.
+    pub(super) fn replace(&self, with: Self, common: u64) {
+        let new = std::mem::take(&mut *with.lock());
+        self.change(|state| {
+            let mut splits = std::mem::take(&mut state.splits);
+            splits.push(common);
+            *state = State { splits, ..new };
+        });
+    }
+
+    /// The segment that grows, unless it is empty.
+    pub(super) fn growing_segment(&self) -> Option<Segment> {
+        self.lock().growing_segment()
+    }
+
+    pub(super) fn downgrade(&self) -> WeakFeed {
+        WeakFeed(Arc::downgrade(&self.0))
     }
 
     /// The number of the segment that grows, and its length.

@@ -7,10 +7,12 @@
 //! | type | is | of |
 //! |---|---|---|
 //! | [`MemoryLog`] | sink and source | a log in this process |
+//! | [`DiskLog`] | sink and source | a directory of files by date, as the original has it |
 //! | [`Follower`] | source | a log on a server |
 //! | [`SegmentLog`] | sink and source | the leader's own log, for others to follow |
 
 pub mod check;
+mod disk;
 mod error;
 mod event;
 mod feed;
@@ -23,6 +25,7 @@ mod segments;
 #[cfg(feature = "serve")]
 pub mod server;
 
+pub use disk::{DiskError, DiskLog};
 pub use error::{SinkError, SourceError};
 pub use event::{Batch, Event, Position, Segment, Sha224Sum, common_prefix, total};
 pub use feed::{Feed, FeedSource};
