@@ -20,8 +20,8 @@ use crate::within::{self, Id};
 
 /// Executions in progress, by key.
 ///
-/// What is the user's (keys, results, wakers) is dropped when the table is not locked; comparisons run while it is, before
-/// anything is changed.
+/// What is the user's (keys, results, wakers) is dropped when the table is not locked; hashes and comparisons run while it is,
+/// before anything is changed.
 pub(crate) struct Flights<K, V> {
     group: u64,
     hasher: RandomState,
@@ -29,6 +29,9 @@ pub(crate) struct Flights<K, V> {
 }
 
 struct Table<K, V> {
+    /// One of those that can be joined. Whoever is alone needs neither hashes nor what is below.
+    lone: Option<(K, Flight<V>)>,
+    /// The others that can be joined.
     flights: HashTable<(K, Flight<V>)>,
     /// In progress, but not to be joined.
     forgotten: Vec<Flight<V>>,
@@ -78,6 +81,7 @@ impl<K, V> Flights<K, V> {
             group: GROUPS.fetch_add(1, Ordering::Relaxed),
             hasher: RandomState::default(),
             table: Lock::new(Table {
+                lone: None,
                 flights: HashTable::new(),
                 forgotten: Vec::new(),
                 calls: 0,
@@ -98,9 +102,10 @@ impl<K, V> Flights<K, V> {
     where
         K: Hash + Eq,
     {
-        let hash = self.hasher.hash_one(&key);
         let mut table = self.table.lock();
-        if let Some((_, flight)) = table.flights.find_mut(hash, |(other, _)| *other == key) {
+        let alone = table.lone.is_none() && table.flights.is_empty();
+        let hash = if alone { 0 } else { self.hasher.hash_one(&key) };
+        if let Some(flight) = table.under(hash, &key) {
             if within::works_for(self.id(flight.at)) {
                 return Err(Aborted::Reentrant);
             }
@@ -122,9 +127,13 @@ impl<K, V> Flights<K, V> {
             seats: None,
             stop: None,
         };
-        table
-            .flights
-            .insert_unique(hash, (key, flight), |(_, flight)| flight.at.hash);
+        if alone {
+            table.lone = Some((key, flight));
+        } else {
+            table
+                .flights
+                .insert_unique(hash, (key, flight), |(_, flight)| flight.at.hash);
+        }
         Ok(Role::Leader(at))
     }
 
@@ -189,6 +198,13 @@ impl<K, V> Flights<K, V> {
     {
         let hash = self.hasher.hash_one(key);
         let mut table = self.table.lock();
+        let is_it = |(other, _): &mut (K, _)| (*other).borrow() == key;
+        if let Some((key, flight)) = table.lone.take_if(is_it) {
+            table.forgotten.push(flight);
+            drop(table);
+            drop(key);
+            return true;
+        }
         let Ok(entry) = table
             .flights
             .find_entry(hash, |(other, _)| other.borrow() == key)
@@ -204,13 +220,14 @@ impl<K, V> Flights<K, V> {
 
     pub(crate) fn in_flight(&self) -> usize {
         let table = self.table.lock();
-        table.flights.len() + table.forgotten.len()
+        table.joinable() + table.forgotten.len()
     }
 
     /// Stops all that can be stopped.
     pub(crate) fn stop(&mut self) {
         let table = self.table.get_mut();
-        let flights = table.flights.iter_mut().map(|(_, flight)| flight);
+        let flights = table.flights.iter_mut().chain(&mut table.lone);
+        let flights = flights.map(|(_, flight)| flight);
         for flight in flights.chain(&mut table.forgotten) {
             if let Some(stop) = flight.stop.take() {
                 stop.abort();
@@ -223,29 +240,54 @@ impl<K, V> fmt::Debug for Flights<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let table = self.table.lock();
         f.debug_struct("Group")
-            .field("in_flight", &table.flights.len())
+            .field("in_flight", &table.joinable())
             .field("forgotten", &table.forgotten.len())
             .finish()
     }
 }
 
 impl<K, V> Table<K, V> {
+    fn joinable(&self) -> usize {
+        self.flights.len() + usize::from(self.lone.is_some())
+    }
+
+    /// The execution to join for a key. The hash is not looked at if there is none at all.
+    fn under(&mut self, hash: u64, key: &K) -> Option<&mut Flight<V>>
+    where
+        K: Eq,
+    {
+        match &mut self.lone {
+            Some((other, flight)) if other == key => Some(flight),
+            _ => self
+                .flights
+                .find_mut(hash, |(other, _)| other == key)
+                .map(|(_, flight)| flight),
+        }
+    }
+
     fn find(&mut self, at: At) -> Option<&mut Flight<V>> {
         let Self {
-            flights, forgotten, ..
+            lone,
+            flights,
+            forgotten,
+            ..
         } = self;
-        flights
-            .find_mut(at.hash, |(_, flight)| flight.at.call == at.call)
-            .map(|(_, flight)| flight)
-            .or_else(|| {
-                forgotten
-                    .iter_mut()
-                    .find(|flight| flight.at.call == at.call)
-            })
+        let is_it = |flight: &Flight<V>| flight.at.call == at.call;
+        match lone {
+            Some((_, flight)) if is_it(flight) => Some(flight),
+            _ => flights
+                .find_mut(at.hash, |(_, flight)| is_it(flight))
+                .map(|(_, flight)| flight)
+                .or_else(|| forgotten.iter_mut().find(|flight| is_it(flight))),
+        }
     }
 
     /// Removes this very execution, wherever it is; a successor under the same key stays.
     fn remove(&mut self, at: At) -> Option<(Option<K>, Flight<V>)> {
+        let is_it = |(_, flight): &mut (K, Flight<V>)| flight.at.call == at.call;
+        if let Some((key, flight)) = self.lone.take_if(is_it) {
+            return Some((Some(key), flight));
+        }
         if let Ok(entry) = self
             .flights
             .find_entry(at.hash, |(_, flight)| flight.at.call == at.call)
