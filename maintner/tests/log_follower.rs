@@ -520,7 +520,7 @@ async fn news_arrive_within_50_ms() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(10))]
 
     #[test]
     fn a_follower_has_exactly_the_leaders_bytes(

@@ -1,0 +1,3 @@
+module gofollower
+
+go 1.19
