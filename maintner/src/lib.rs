@@ -25,7 +25,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Not yet: issues and changes in the corpus, following a log, writing one for others to follow.
+//! Features: `net` (default) follows logs on servers, `serve` serves them.
+//!
+//! Not yet: a log whose leader keeps it in an object store.
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
