@@ -65,8 +65,9 @@ mod version;
 mod sync {
     pub(crate) use shuttle::sync::{Mutex, MutexGuard};
 
-    /// Used up with every stream, there and back.
-    pub(crate) const WINDOW: usize = 8;
+    /// Used up with every stream, there and back. Both ways together hold more than is written
+    /// before anything is read, or two that echo would wait for each other by right.
+    pub(crate) const WINDOW: usize = 16;
 
     pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) {
         drop(shuttle::future::spawn(task));

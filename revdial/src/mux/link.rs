@@ -52,6 +52,9 @@ pub(super) struct State {
     reading: bool,
     /// The driver would have read, if nobody had been writing.
     read_due: bool,
+    /// The driver ran while somebody was writing. If that is what the transport woke it for, nobody
+    /// had told it yet that the transport was full.
+    missed: bool,
     /// The transport takes no more; it will wake the driver.
     full: bool,
     /// This end has not been closed.
@@ -219,6 +222,7 @@ impl Link {
                 writing: false,
                 reading: false,
                 read_due: false,
+                missed: false,
                 full: false,
                 may_open: true,
                 open: true,
@@ -269,6 +273,7 @@ impl Link {
         let mut state = self.state();
         set(&mut state.driver, cx);
         state.driver_runs = false;
+        state.missed |= state.writing;
         if mem::take(&mut state.full) || state.has_output() {
             drop(state);
             self.flush();

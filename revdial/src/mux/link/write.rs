@@ -104,7 +104,8 @@ impl Link {
             }
         }
         let done = state.full || !state.has_output();
-        if mem::take(&mut state.read_due) || state.is_over() {
+        let missed = mem::take(&mut state.missed) && state.full;
+        if mem::take(&mut state.read_due) || missed || state.is_over() {
             state.wake_driver(&mut wake);
         }
         drop(state);
@@ -149,7 +150,10 @@ impl Link {
                 state.taken = state.written + before.len() as u64;
                 state.writing = true;
                 let dialect = state.session.dialect();
+                let mut wake = Woken::default();
+                state.take_woken(&mut wake);
                 drop(state);
+                wake.all();
                 let frames = Frames::new(dialect, id, &buf[..taken]);
                 let (written, left) = self.bypass(before, &frames, &driver);
                 if written > 0 {
