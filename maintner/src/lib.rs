@@ -5,9 +5,12 @@
 //!
 //! * [`reclog`]: records in a file, read without copying, appended without losing any.
 //! * [`log`]: where a log comes from and where it goes: memory, a directory, the network.
+//! * [`leader`]: the one who writes a log, and knows at once what it says.
 //! * [`proto`]: the messages in the records.
 //! * [`parse`]: commits, meta commits of Gerrit, mentions of issues.
 //! * [`corpus`]: what a log says; so far commits and their ancestry.
+//! * `pages`: a corpus in a browser (feature `pages`).
+//! * [`sync`]: those who find out what happens; so far in git repositories (feature `git`).
 //! * `testing`: histories made from a seed (feature `testing`).
 //! * [`store`]: rows, indices and text that versions of a corpus share.
 //!
@@ -36,10 +39,14 @@ struct Readme;
 #[cfg(feature = "grpc")]
 pub mod api;
 pub mod corpus;
+pub mod leader;
 pub mod log;
+#[cfg(feature = "pages")]
+pub mod pages;
 pub mod parse;
 pub mod proto;
 pub mod reclog;
 pub mod store;
+pub mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -33,14 +33,12 @@ pub fn parse(raw: &[u8]) -> Result<Commit<'_>, CommitError> {
     let blank = memchr::memmem::find(raw, b"\n\n").ok_or(CommitError::NoMessage)?;
     let (header, message) = (&raw[..blank], &raw[blank + 2..]);
     let value = |key: &'static str| {
-        let line =
-            lines(header).find_map(|line| line.strip_prefix(key.as_bytes())?.strip_prefix(b" "));
-        let value = line.and_then(|value| std::str::from_utf8(value).ok());
-        value.ok_or(CommitError::Line(key))
+        lines(header).find_map(|line| line.strip_prefix(key.as_bytes())?.strip_prefix(b" "))
     };
-    let person = |key| signature(value(key)?).ok_or(CommitError::Line(key));
+    let person = |key| value(key).and_then(lenient).ok_or(CommitError::Line(key));
     Ok(Commit {
-        tree: Some(value("tree")?)
+        tree: value("tree")
+            .and_then(|tree| std::str::from_utf8(tree).ok())
             .filter(|tree| is_hash(tree))
             .ok_or(CommitError::Line("tree"))?,
         author: person("author")?,
@@ -58,6 +56,16 @@ impl<'a> Commit<'a> {
             is_hash(hash).then_some(hash)
         })
     }
+}
+
+/// A signature. Of a name in another encoding than UTF-8, as old commits have, only the mail address
+/// is left.
+fn lenient(value: &[u8]) -> Option<Signature<'_>> {
+    let text = std::str::from_utf8(value).or_else(|_| {
+        let mail = memchr::memchr(b'<', value).unwrap_or_default();
+        std::str::from_utf8(&value[mail..])
+    });
+    signature(text.ok()?)
 }
 
 /// The lines of a header, without what belongs to the line before.
@@ -122,6 +130,17 @@ mod tests {
             let parents: Vec<_> = commit.parents().collect();
             assert_eq!(parents, [format!("{:040}", 7), format!("{:040x}", 8)]);
         }
+    }
+
+    #[test]
+    fn of_a_name_in_another_encoding_the_address_is_left() {
+        let raw = raw("").replace("A <a@x>", "J\u{1}rg <j@x>").into_bytes();
+        let raw: Vec<u8> = raw
+            .iter()
+            .map(|&byte| if byte == 1 { 0xf6 } else { byte })
+            .collect();
+        let commit = parse(&raw).unwrap();
+        assert_eq!((commit.author.person, commit.author.seconds), ("<j@x>", 1));
     }
 
     #[test]

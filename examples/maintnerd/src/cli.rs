@@ -1,0 +1,125 @@
+//! What can be said on the command line.
+
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, builder::styling};
+use clap_complete::Shell;
+
+const EXAMPLES: &str = "\
+Examples:
+  maintnerd --git .                          mirror the repository you stand in, follow it, show it
+  maintnerd --git ../go=go.googlesource.com/go --git ../net
+                                             several, one under a name of its own
+  maintnerd --git . --sync-and-quit          bring the log up to date, and no more
+  maintnerd --data-dir /srv/maintner         serve and show a log that is there";
+
+const AFTER: &str = "\
+Exit status:
+  0  stopped as asked
+  1  could not start, or could not go on
+  2  wrong command line
+
+What is served:
+  /                   pages: repositories, branches, commits, issues, changes, search
+  /logs, /logs/N      the log, for followers: also those of golang.org/x/build/maintner
+  /healthz, /status   whether it lives; how each repository is doing, as JSON
+  gRPC                apipb.MaintnerService, as the Go program answers it; maintq asks
+
+MAINTNERD_LOG=info tells more of what happens inside.";
+
+/// Mirrors git repositories into a mutation log, follows them live, serves the log and shows it.
+#[derive(Debug, Parser)]
+#[command(name = "maintnerd", version, before_help = EXAMPLES, after_help = AFTER, args_conflicts_with_subcommands = true, styles = styles())]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) run: Run,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Git repository to mirror, and what its project is called [default: local/ and the folder's name]; repeatable
+    #[arg(long, value_name = "PATH[=HOST/PROJECT]")]
+    pub(crate) git: Vec<String>,
+    /// Folder for the log [default: one in the cache folder, for the first repository]
+    #[arg(long, value_name = "DIR", env = "MAINTNERD_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Address for browsers and followers; port 0 takes a free one
+    #[arg(
+        long,
+        value_name = "ADDR",
+        default_value = "127.0.0.1:6343",
+        env = "MAINTNERD_LISTEN"
+    )]
+    pub(crate) listen: SocketAddr,
+    /// Bring the log up to date, check it, and stop
+    #[arg(long)]
+    pub(crate) sync_and_quit: bool,
+    /// Load the log, tell what is in it, and stop
+    #[arg(long, conflicts_with = "sync_and_quit")]
+    pub(crate) init_and_quit: bool,
+}
+
+/// Flags of the Go program have one dash.
+pub(crate) fn from_go(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let with_two = |arg: OsString| match arg.to_str() {
+        Some(text) if text.len() > 2 && text.starts_with('-') && !text.starts_with("--") => {
+            format!("-{text}").into()
+        }
+        _ => arg,
+    };
+    args.into_iter().map(with_two).collect()
+}
+
+fn styles() -> styling::Styles {
+    styling::Styles::styled()
+        .header(styling::AnsiColor::Green.on_default().bold())
+        .usage(styling::AnsiColor::Green.on_default().bold())
+        .literal(styling::AnsiColor::Cyan.on_default().bold())
+        .placeholder(styling::AnsiColor::Cyan.on_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_of_the_go_program_are_understood() {
+        let args = [
+            "maintnerd",
+            "-sync-and-quit",
+            "-data-dir",
+            "-",
+            "--git",
+            ".",
+            "-h",
+        ];
+        let args = from_go(args.map(OsString::from));
+        let expected = [
+            "maintnerd",
+            "--sync-and-quit",
+            "--data-dir",
+            "-",
+            "--git",
+            ".",
+            "-h",
+        ];
+        assert_eq!(args, expected.map(OsString::from));
+    }
+}

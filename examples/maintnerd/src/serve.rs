@@ -1,0 +1,240 @@
+//! From the command line to a running server, and back.
+
+use std::{collections::HashSet, net::SocketAddr, path::Path, time::Duration};
+
+use anyhow::{Context, bail};
+use axum::{Json, Router, extract::State, routing::get};
+use maintner::{
+    api::Service,
+    leader::Leader,
+    log::{SegmentLog, server::LogServer},
+    pages::Pages,
+    sync::{self, Progress, Wake, git::GitRepo},
+};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::Instant};
+
+use crate::{cli, data, progress::Board};
+
+/// How long requests may take to their end after the server was asked to stop. Followers that wait
+/// for news are cut off; they ask again.
+const GRACE: Duration = Duration::from_secs(1);
+
+pub(crate) async fn run(args: cli::Run) -> anyhow::Result<()> {
+    let repos = open_repos(&args.git).await?;
+    let folder = match (&args.data_dir, repos.first()) {
+        (Some(folder), _) => folder.clone(),
+        (None, Some(repo)) => data::default_for(repo)?,
+        (None, None) => {
+            bail!("nothing to mirror: name a git repository with --git, or a log with --data-dir")
+        }
+    };
+    let quits = args.sync_and_quit || args.init_and_quit;
+    // Before anything that takes long: who cannot listen should know at once.
+    let listener = if quits {
+        None
+    } else {
+        Some(listen(args.listen).await?)
+    };
+    let log = data::open(&folder).await?;
+    let board = Board::default();
+    let leader = load(&log, &board).await?;
+    let result = if args.init_and_quit {
+        Ok(())
+    } else if let Some(listener) = listener {
+        serve(listener, repos, &folder, &log, leader, &board).await
+    } else {
+        sync_once(repos, leader, &board).await
+    };
+    log.close().await;
+    result
+}
+
+async fn open_repos(args: &[String]) -> anyhow::Result<Vec<GitRepo>> {
+    let mut repos = Vec::new();
+    let mut names = HashSet::new();
+    for arg in args {
+        // A path may have `=` in it: then it is named as it is, or with a name behind it.
+        let (path, name) = match arg.rsplit_once('=') {
+            Some((path, name)) if !Path::new(arg).exists() => (path, Some(name)),
+            _ => (arg.as_str(), None),
+        };
+        let repo = GitRepo::open(Path::new(path), name).await?;
+        if !names.insert(repo.project().to_owned()) {
+            let name = repo.project();
+            bail!(
+                "two repositories are called {name}: name one of them, --git {path}=HOST/PROJECT"
+            );
+        }
+        repos.push(repo);
+    }
+    Ok(repos)
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    bound.with_context(|| {
+        format!("cannot listen on {address}: is another maintnerd running? Give this one its own with --listen")
+    })
+}
+
+/// Reads all of the log.
+async fn load(log: &SegmentLog, board: &Board) -> anyhow::Result<Leader> {
+    let began = Instant::now();
+    let leader = Leader::open(log.clone(), log.source()).await?;
+    let snapshot = leader.corpus().snapshot();
+    if snapshot.log_bytes() > 0 {
+        let commits = snapshot.commits().len();
+        let megabytes = snapshot.log_bytes() as f64 / 1e6;
+        let seconds = began.elapsed().as_secs_f64();
+        board.say(&format!(
+            "loaded {commits} commits, {megabytes:.1} MB of log, in {seconds:.2} s"
+        ));
+    }
+    Ok(leader)
+}
+
+async fn sync_once(repos: Vec<GitRepo>, leader: Leader, board: &Board) -> anyhow::Result<()> {
+    let mut shows = JoinSet::new();
+    for mut repo in repos {
+        let (name, progress) = (repo.project().to_owned(), Progress::new());
+        shows.spawn(
+            board
+                .clone()
+                .show(name.clone(), leader.corpus().clone(), progress.clone()),
+        );
+        let synced = sync::once(&mut repo, &leader.outlet(), &progress).await;
+        // What there is to say about it is said before the next one's turn.
+        tokio::task::yield_now().await;
+        synced.with_context(|| format!("cannot mirror {name}"))?;
+    }
+    let snapshot = leader.corpus().snapshot();
+    leader.shutdown().await?;
+    shows.shutdown().await;
+    let (commits, missing) = (snapshot.commits().len(), snapshot.commits().missing());
+    let bytes = snapshot.log_bytes();
+    board.say(&format!("{commits} commits, {bytes} bytes of log"));
+    if missing > 0 {
+        board.say(&format!("{missing} commits are parents of others but are not there: of shallow clones, or left out"));
+    }
+    Ok(())
+}
+
+async fn serve(
+    listener: TcpListener,
+    repos: Vec<GitRepo>,
+    folder: &Path,
+    log: &SegmentLog,
+    mut leader: Leader,
+    board: &Board,
+) -> anyhow::Result<()> {
+    let address = listener.local_addr()?;
+    print_banner(address, &repos, folder);
+    let mut pollers = JoinSet::new();
+    let mut shows = JoinSet::new();
+    let mut status = Vec::new();
+    let title = repos
+        .first()
+        .map_or("maintnerd", GitRepo::project)
+        .to_owned();
+    for repo in repos {
+        let (name, progress) = (repo.project().to_owned(), Progress::new());
+        status.push((name.clone(), progress.clone()));
+        shows.spawn(
+            board
+                .clone()
+                .show(name, leader.corpus().clone(), progress.clone()),
+        );
+        pollers.spawn(sync::keep(repo, leader.outlet(), Wake::new(), progress));
+    }
+    let questions = Service::new(leader.corpus().clone()).into_server();
+    let app = Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/status", get(status_of).with_state(status))
+        .route_service("/apipb.MaintnerService/{method}", questions)
+        .merge(LogServer::new(log.feed().clone()).router())
+        .merge(
+            Pages::new(leader.corpus().clone())
+                .title(title)
+                .with_log()
+                .router(),
+        );
+    let (stop, stopped) = watch::channel(false);
+    let served = axum::serve(listener, app).with_graceful_shutdown({
+        let mut stopped = stopped.clone();
+        async move {
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        }
+    });
+    let served = tokio::spawn(served.into_future());
+    let ended = tokio::select! {
+        signal = shutdown_signal() => {
+            signal?;
+            board.say("Stopping.");
+            Ok(())
+        }
+        ended = leader.ended() => ended,
+    };
+    // First those who find out, then the log, with all that was found out; pages go last.
+    pollers.shutdown().await;
+    let ended = match ended {
+        Ok(()) => leader.shutdown().await,
+        failed => failed,
+    };
+    stop.send_replace(true);
+    let mut served = served;
+    if tokio::time::timeout(GRACE, &mut served).await.is_err() {
+        served.abort();
+    }
+    shows.shutdown().await;
+    ended.map_err(Into::into)
+}
+
+/// How each repository is doing.
+async fn status_of(State(all): State<Vec<(String, Progress)>>) -> Json<serde_json::Value> {
+    let status = all.iter().map(|(name, progress)| {
+        let status = progress.watch().borrow().clone();
+        serde_json::json!({
+            "name": name,
+            "running": status.running.map(|(done, of)| serde_json::json!({ "done": done, "of": of })),
+            "synced": status.synced,
+            "failures": status.failures,
+            "error": status.error,
+            "skipped": status.skipped,
+            "example": status.example,
+        })
+    });
+    Json(status.collect())
+}
+
+fn print_banner(address: SocketAddr, repos: &[GitRepo], folder: &Path) {
+    let bold = anstyle::Style::new().bold();
+    let link = anstyle::AnsiColor::Cyan.on_default().underline();
+    let here = if address.ip().is_unspecified() {
+        format!("localhost:{}", address.port())
+    } else {
+        address.to_string()
+    };
+    anstream::println!("\n  {bold}maintnerd{bold:#}\n");
+    anstream::println!("  open     {link}http://{here}/{link:#}");
+    for repo in repos {
+        anstream::println!("  mirrors  {} ({})", repo.project(), repo.path().display());
+    }
+    anstream::println!("  follow   http://{here}/logs");
+    anstream::println!("  log      {}", folder.display());
+    anstream::println!("  stop     Ctrl-C\n");
+}
+
+async fn shutdown_signal() -> anyhow::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            result = tokio::signal::ctrl_c() => result?,
+            _ = terminate.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await?;
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! The leader's task: one commit after another.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::{
+    sync::{mpsc, watch},
+    time::sleep,
+};
+
+use super::{AppendError, LeaderError, Request, catch_up, chain};
+use crate::{
+    corpus::Writer,
+    log::{Sink, SinkError, Source, check::Refused},
+};
+
+/// Requests that share a commit at most.
+const TOGETHER: usize = 64;
+
+/// How long to wait before a log that could not be written is tried again: at first, and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+pub(super) struct Committer<L, S> {
+    pub(super) sink: L,
+    pub(super) source: S,
+    pub(super) writer: Writer,
+}
+
+impl<L: Sink, S: Source> Committer<L, S> {
+    pub(super) async fn run(
+        mut self,
+        mut queue: mpsc::Receiver<Request>,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<(), LeaderError> {
+        let mut taken = Vec::new();
+        let for_commits = stop.clone();
+        loop {
+            tokio::select! {
+                biased;
+                // Whoever waits in the queue still gets in; nobody else does.
+                () = told(&mut stop), if !queue.is_closed() => queue.close(),
+                count = queue.recv_many(&mut taken, TOGETHER) => {
+                    if count == 0 {
+                        return Ok(());
+                    }
+                    let taken = std::mem::take(&mut taken);
+                    self.commit(taken, for_commits.clone()).await?;
+                }
+            }
+        }
+    }
+
+    /// Brings requests into the log and the corpus, and answers them. A log that cannot be written
+    /// is tried again and again, unless the leader is to stop.
+    async fn commit(
+        &mut self,
+        mut requests: Vec<Request>,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<(), LeaderError> {
+        let mut pause = PAUSES.0;
+        let mut hurry = false;
+        while !requests.is_empty() {
+            let payloads: Vec<Bytes> = requests
+                .iter()
+                .flat_map(|request| request.payloads.iter().cloned())
+                .collect();
+            let error = match self.sink.append(&payloads).await {
+                Ok(_) => {
+                    self.answer(&mut requests, payloads.len()).await?;
+                    continue;
+                }
+                Err(SinkError::Partly {
+                    records, source, ..
+                }) => {
+                    self.answer(&mut requests, records).await?;
+                    *source
+                }
+                Err(error) => error,
+            };
+            match error {
+                SinkError::Refused { index, source } => refuse(&mut requests, index, source),
+                error @ SinkError::Io { .. } if !hurry => {
+                    let why = chain(&error);
+                    tracing::warn!(error = why, "cannot write the log; trying again");
+                    tokio::select! {
+                        () = sleep(pause) => {}
+                        // Once more at once, and then no more.
+                        () = told(&mut stop) => hurry = true,
+                    }
+                    pause = (pause * 2).min(PAUSES.1);
+                }
+                error => return Err(LeaderError::Write(Arc::new(error))),
+            }
+        }
+        Ok(())
+    }
+
+    /// The first `records` payloads are in the log. Takes them into the corpus, and answers those
+    /// requests that have no others.
+    async fn answer(
+        &mut self,
+        requests: &mut Vec<Request>,
+        records: usize,
+    ) -> Result<(), LeaderError> {
+        catch_up(&mut self.source, &mut self.writer).await?;
+        let snapshot = self.writer.publish();
+        let mut left = records;
+        while let Some(first) = requests.first_mut() {
+            if first.payloads.len() > left {
+                first.payloads.drain(..left);
+                return Ok(());
+            }
+            left -= first.payloads.len();
+            let _ = requests.remove(0).answer.send(Ok(snapshot.clone()));
+        }
+        Ok(())
+    }
+}
+
+/// Returns when the leader is to stop.
+async fn told(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Answers the request that the payload of number `index` belongs to.
+fn refuse(requests: &mut Vec<Request>, mut index: usize, source: Refused) {
+    for at in 0..requests.len() {
+        let count = requests[at].payloads.len();
+        if index < count {
+            let refused = AppendError::Refused { index, source };
+            let _ = requests.remove(at).answer.send(Err(refused));
+            return;
+        }
+        index -= count;
+    }
+}

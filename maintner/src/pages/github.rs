@@ -1,0 +1,275 @@
+//! `/owner/repo` and `/owner/repo/123`.
+
+use std::{collections::HashMap, fmt::Write};
+
+use askama::Template;
+
+use super::{
+    Base,
+    change::Link,
+    error::Fault,
+    words::{href, maybe_time, pager, prose},
+};
+use crate::corpus::{Event, Issue, Repo, Snapshot, User};
+
+/// Issues on one page.
+const PAGE: usize = 100;
+
+#[derive(Template)]
+#[template(path = "repo.html")]
+pub(super) struct RepoPage {
+    base: Base,
+    name: String,
+    tabs: Vec<Tab>,
+    rows: Vec<Row>,
+    pager: String,
+}
+
+struct Tab {
+    url: String,
+    name: &'static str,
+    count: usize,
+    here: bool,
+}
+
+struct Row {
+    url: String,
+    number: i32,
+    title: String,
+    labels: Vec<String>,
+    author: String,
+    comments: usize,
+    updated: String,
+}
+
+/// What is shown of a repository: the name in the address, that of the tab, what is part of it.
+type Which = (&'static str, &'static str, fn(&Issue<'_>) -> bool);
+
+const WHICH: [Which; 4] = [
+    ("open", "Open issues", |issue| {
+        !issue.is_pull_request() && issue.is_open()
+    }),
+    ("closed", "Closed issues", |issue| {
+        !issue.is_pull_request() && issue.is_closed()
+    }),
+    ("pulls", "Open pull requests", |issue| {
+        issue.is_pull_request() && issue.is_open()
+    }),
+    ("closed-pulls", "Closed pull requests", |issue| {
+        issue.is_pull_request() && issue.is_closed()
+    }),
+];
+
+pub(super) fn repo(
+    snapshot: &Snapshot,
+    base: Base,
+    owner: &str,
+    name: &str,
+    params: &HashMap<String, String>,
+) -> Result<RepoPage, Fault> {
+    let repo = find(snapshot, owner, name)?;
+    let here = params.get("show").map_or("open", String::as_str);
+    let from = params
+        .get("from")
+        .and_then(|from| from.parse().ok())
+        .unwrap_or(0);
+    let url = href(&[repo.owner(), repo.name()]);
+    let all = || repo.issues().filter(|issue| !issue.not_exist());
+    let tabs = WHICH.map(|(which, name, is_it)| Tab {
+        url: format!("{url}?show={which}"),
+        name,
+        count: all().filter(is_it).count(),
+        here: which == here,
+    });
+    let is_it = WHICH
+        .iter()
+        .find(|(which, ..)| *which == here)
+        .map_or(WHICH[0].2, |which| which.2);
+    let mut issues = all().rev().filter(is_it).skip(from);
+    let rows: Vec<Row> = issues.by_ref().take(PAGE).map(row).collect();
+    let more = issues.next().is_some();
+    Ok(RepoPage {
+        base: base.titled(repo.to_string()),
+        name: repo.to_string(),
+        tabs: tabs.into(),
+        rows,
+        pager: pager(&url, &format!("show={here}&"), from, PAGE, more),
+    })
+}
+
+fn find<'s>(snapshot: &'s Snapshot, owner: &str, name: &str) -> Result<Repo<'s>, Fault> {
+    let repo = snapshot.github().repo(owner, name);
+    repo.ok_or_else(|| Fault::NotFound(format!("GitHub repository \"{owner}/{name}\" not found")))
+}
+
+/// Where an issue's page is.
+pub(super) fn url_of(issue: Issue<'_>) -> String {
+    let repo = issue.repo();
+    href(&[repo.owner(), repo.name(), &issue.number().to_string()])
+}
+
+fn login(user: Option<User<'_>>) -> String {
+    user.map_or_else(|| "somebody".to_owned(), |user| user.login().to_owned())
+}
+
+fn row(issue: Issue<'_>) -> Row {
+    Row {
+        url: url_of(issue),
+        number: issue.number(),
+        title: issue.title().to_owned(),
+        labels: issue
+            .labels()
+            .map(|label| label.name().to_owned())
+            .collect(),
+        author: login(issue.author()),
+        comments: issue.comment_count(),
+        updated: maybe_time(issue.updated()),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "issue.html")]
+pub(super) struct IssuePage {
+    base: Base,
+    repo: String,
+    repo_url: String,
+    kind: &'static str,
+    number: i32,
+    title: String,
+    state: &'static str,
+    locked: bool,
+    author: String,
+    created: String,
+    labels: Vec<String>,
+    assignees: String,
+    milestone: String,
+    changes: Vec<Link>,
+    body: String,
+    items: Vec<Item>,
+}
+
+/// Something said or done.
+pub(super) struct Item {
+    pub(super) at: i64,
+    pub(super) id: String,
+    pub(super) is_said: bool,
+    pub(super) who: String,
+    pub(super) what: String,
+    pub(super) when: String,
+    pub(super) text: String,
+}
+
+pub(super) fn issue(
+    snapshot: &Snapshot,
+    base: Base,
+    owner: &str,
+    name: &str,
+    number: i32,
+) -> Result<IssuePage, Fault> {
+    let repo = find(snapshot, owner, name)?;
+    let issue = repo.issue(number);
+    let issue = issue.ok_or_else(|| Fault::NotFound(format!("{repo} has no issue {number}")))?;
+    let repo_url = href(&[repo.owner(), repo.name()]);
+    let prose = |text: &str| prose(text.trim_end(), &|number| repo.issue(number).map(url_of));
+    let mut items: Vec<Item> = issue
+        .comments()
+        .map(|comment| Item {
+            at: comment.created().map_or(0, |at| at.seconds()),
+            id: format!("comment-{}", comment.id()),
+            is_said: true,
+            who: login(comment.user()),
+            what: "commented".to_owned(),
+            when: maybe_time(comment.created()),
+            text: prose(comment.body()),
+        })
+        .collect();
+    items.extend(issue.reviews().map(|review| Item {
+        at: review.created().map_or(0, |at| at.seconds()),
+        id: format!("review-{}", review.id()),
+        is_said: true,
+        who: login(review.actor()),
+        what: format!(
+            "reviewed: {}",
+            review.state().to_lowercase().replace('_', " ")
+        ),
+        when: maybe_time(review.created()),
+        text: prose(review.body()),
+    }));
+    items.extend(issue.events().map(|event| Item {
+        at: event.created().map_or(0, |at| at.seconds()),
+        id: String::new(),
+        is_said: false,
+        who: login(event.actor()),
+        what: deed(event),
+        when: maybe_time(event.created()),
+        text: String::new(),
+    }));
+    items.sort_by_key(|item| item.at);
+    let changes = snapshot
+        .gerrit()
+        .changes_mentioning(repo.owner(), repo.name(), number);
+    let assignees: Vec<_> = issue
+        .assignees()
+        .map(|user| user.login().to_owned())
+        .collect();
+    let kind = if issue.is_pull_request() {
+        "pull request"
+    } else {
+        "issue"
+    };
+    Ok(IssuePage {
+        base: base.titled(format!("{} · {repo}#{number}", issue.title())),
+        repo: repo.to_string(),
+        repo_url,
+        kind,
+        number,
+        title: if issue.title().is_empty() {
+            format!("{kind} {number}")
+        } else {
+            issue.title().to_owned()
+        },
+        state: match (issue.not_exist(), issue.is_closed()) {
+            (true, _) => "gone",
+            (_, true) => "closed",
+            _ => "open",
+        },
+        locked: issue.is_locked(),
+        author: login(issue.author()),
+        created: maybe_time(issue.created()),
+        labels: issue
+            .labels()
+            .map(|label| label.name().to_owned())
+            .collect(),
+        assignees: assignees.join(", "),
+        milestone: issue
+            .milestone()
+            .map_or_else(String::new, |milestone| milestone.title().to_owned()),
+        changes: changes.map(Link::to_change).collect(),
+        body: prose(issue.body()),
+        items,
+    })
+}
+
+/// What somebody did, in words.
+fn deed(event: Event<'_>) -> String {
+    let mut what = event.kind().replace('_', " ");
+    let details = [
+        event.label().map(str::to_owned),
+        event.milestone().map(str::to_owned),
+        event.assignee().map(|user| user.login().to_owned()),
+        event.reviewer().map(|user| user.login().to_owned()),
+        event.team_reviewer().map(|team| team.slug().to_owned()),
+        Some(event.commit_id().chars().take(10).collect()),
+    ];
+    for detail in details
+        .into_iter()
+        .flatten()
+        .filter(|detail| !detail.is_empty())
+    {
+        let _ = write!(what, " {detail}");
+    }
+    if !event.to().is_empty() {
+        let _ = write!(what, " “{}” to “{}”", event.from(), event.to());
+    }
+    what
+}

@@ -1,0 +1,78 @@
+//! `/`: all repositories and projects.
+
+use askama::Template;
+
+use super::{
+    Base,
+    words::{href, time},
+};
+use crate::corpus::Snapshot;
+
+#[derive(Template)]
+#[template(path = "home.html")]
+pub(super) struct Home {
+    base: Base,
+    repos: Vec<RepoRow>,
+    projects: Vec<ProjectRow>,
+    commits: usize,
+    bytes: u64,
+    log: bool,
+}
+
+struct RepoRow {
+    url: String,
+    name: String,
+    open: usize,
+    issues: usize,
+    open_pulls: usize,
+}
+
+struct ProjectRow {
+    url: String,
+    name: String,
+    refs: usize,
+    open: usize,
+    changes: usize,
+    newest: String,
+}
+
+pub(super) fn page(snapshot: &Snapshot, base: Base) -> Home {
+    let repos = snapshot.github().repos().map(|repo| {
+        let mut row = RepoRow {
+            url: href(&[repo.owner(), repo.name()]),
+            name: repo.to_string(),
+            open: 0,
+            issues: 0,
+            open_pulls: 0,
+        };
+        for issue in repo.issues().filter(|issue| !issue.not_exist()) {
+            if issue.is_pull_request() {
+                row.open_pulls += usize::from(issue.is_open());
+            } else {
+                row.issues += 1;
+                row.open += usize::from(issue.is_open());
+            }
+        }
+        row
+    });
+    let projects = snapshot.gerrit().projects().map(|project| {
+        let newest = project.refs().map(|at| at.commit.committer().seconds).max();
+        let changes = project.cls_unsorted().filter(|change| !change.is_private());
+        ProjectRow {
+            url: href(&[project.full_name()]),
+            name: project.full_name().to_owned(),
+            refs: project.refs().count(),
+            open: project.open_cls().count(),
+            changes: changes.count(),
+            newest: newest.map_or_else(String::new, time),
+        }
+    });
+    Home {
+        log: base.log,
+        repos: repos.collect(),
+        projects: projects.collect(),
+        commits: snapshot.commits().len(),
+        bytes: snapshot.log_bytes(),
+        base,
+    }
+}

@@ -1,0 +1,185 @@
+use axum::{
+    body::Body,
+    http::{Request, StatusCode, header},
+};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use tower::ServiceExt;
+
+use super::*;
+use crate::{corpus::Writer, testing::History};
+
+/// Pages of a history that never happened.
+fn pages() -> (Pages, Snapshot, Writer) {
+    let mut writer = Writer::new();
+    writer
+        .apply(0, 0, &Bytes::from(History::new(5).log(1_000_000)))
+        .unwrap();
+    let snapshot = writer.publish();
+    let pages = Pages::new(writer.corpus()).title("a history").with_log();
+    (pages, snapshot, writer)
+}
+
+async fn get(pages: &Pages, path: &str) -> (StatusCode, String) {
+    let request = Request::get(path).body(Body::empty()).unwrap();
+    let response = pages.clone().router::<()>().with_state(()).oneshot(request);
+    let response = response.await.unwrap();
+    let policy = &response.headers()[header::CONTENT_SECURITY_POLICY];
+    assert!(policy.to_str().unwrap().starts_with("default-src 'none'"));
+    let status = response.status();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+async fn page(pages: &Pages, path: &str) -> String {
+    let (status, page) = get(pages, path).await;
+    assert_eq!(status, StatusCode::OK, "{path}: {page}");
+    page
+}
+
+/// The addresses that a page links to.
+fn links(page: &str) -> Vec<String> {
+    let links = page.split("href=\"/").skip(1);
+    let link = |rest: &str| format!("/{}", rest.split('"').next().unwrap().replace("&amp;", "&"));
+    let links = links
+        .map(link)
+        .map(|link| link.split('#').next().unwrap().to_owned());
+    links.filter(|link| !link.starts_with("/logs")).collect()
+}
+
+#[tokio::test]
+async fn every_link_leads_somewhere() {
+    let (pages, ..) = pages();
+    let mut waiting = vec!["/".to_owned()];
+    let mut seen = std::collections::HashSet::new();
+    // Of each kind of page some: the history has thousands.
+    let mut kinds: HashMap<String, usize> = HashMap::new();
+    while let Some(path) = waiting.pop() {
+        let digits = |c: char| c.is_ascii_digit() || c.is_ascii_hexdigit();
+        let kind: String = path
+            .split('/')
+            .map(|part| if part.chars().all(digits) { "*/" } else { part })
+            .collect();
+        let count = kinds.entry(kind).or_default();
+        *count += 1;
+        if *count > 12 || !seen.insert(path.clone()) {
+            continue;
+        }
+        waiting.extend(links(&page(&pages, &path).await));
+    }
+    assert!(seen.len() > 60, "{}", seen.len());
+}
+
+#[tokio::test]
+async fn issues_and_changes_are_shown_with_what_was_said() {
+    let (pages, snapshot, _writer) = pages();
+    let repo = snapshot.github().repos().next().unwrap();
+    let issue = repo
+        .issues()
+        .max_by_key(|issue| issue.comment_count())
+        .unwrap();
+    let shown = page(&pages, &format!("/{repo}/{}", issue.number())).await;
+    assert!(shown.contains(&words::escape(issue.title())));
+    for comment in issue.comments() {
+        assert!(shown.contains(&format!("id=\"comment-{}\"", comment.id())));
+    }
+    let list = page(&pages, &format!("/{repo}")).await;
+    assert!(list.contains("Open issues"));
+
+    let project = snapshot.gerrit().projects().next().unwrap();
+    let change = project
+        .cls()
+        .max_by_key(|change| change.messages().count())
+        .unwrap();
+    let shown = page(
+        &pages,
+        &format!("/{}/{}", project.full_name(), change.number()),
+    )
+    .await;
+    assert!(shown.contains(&words::escape(&change.subject())));
+    assert_eq!(
+        shown.matches("id=\"message-").count(),
+        change.messages().count()
+    );
+    let commit = change.commit().name();
+    let shown = page(&pages, &format!("/{}/commit/{commit}", project.full_name())).await;
+    assert!(
+        shown.contains(&format!("{}: ", change.number())),
+        "names its change"
+    );
+}
+
+#[tokio::test]
+async fn search_finds_numbers_names_and_words() {
+    let (pages, snapshot, _writer) = pages();
+    let repo = snapshot.github().repos().next().unwrap();
+    let issue = repo
+        .issues()
+        .find(|issue| !issue.title().is_empty())
+        .unwrap();
+    let url = format!("/{repo}/{}", issue.number());
+    let longest = issue
+        .title()
+        .split_whitespace()
+        .max_by_key(|word| word.len())
+        .unwrap();
+    for query in [
+        format!("%23{}", issue.number()),
+        format!("{repo}%23{}", issue.number()),
+        longest.to_uppercase(),
+    ] {
+        let found = page(&pages, &format!("/search?q={query}")).await;
+        assert!(
+            links(&found).contains(&url) || found.contains("newest 50"),
+            "{query}: {found}"
+        );
+    }
+    let commit = snapshot.commits().iter().next().unwrap().name().to_string();
+    let found = page(&pages, &format!("/search?q={}", &commit[..8])).await;
+    assert!(found.contains(&format!("/commit/{commit}")));
+    let nothing = page(&pages, "/search?q=%3Cb%3Exyzzy").await;
+    assert!(
+        nothing.contains("Nothing has “&#60;b&#62;xyzzy”"),
+        "{nothing}"
+    );
+    assert!(
+        page(&pages, "/search")
+            .await
+            .contains("All words must occur")
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_said_in_words() {
+    let (pages, snapshot, _writer) = pages();
+    let repo = snapshot.github().repos().next().unwrap().to_string();
+    let project = snapshot.gerrit().projects().next().unwrap().full_name();
+    for (path, text) in [
+        (
+            "/o/r".to_owned(),
+            "GitHub repository &#34;o/r&#34; not found",
+        ),
+        ("/h.org/p".to_owned(), "Gerrit project h.org/p not found"),
+        (format!("/{repo}/999999"), "has no issue 999999"),
+        (format!("/{repo}/x"), "not found"),
+        (format!("/{project}/999999"), "has no change 999999"),
+        (format!("/{project}/commit/12"), "commit 12 is not known"),
+        (format!("/{project}/log/nowhere"), "has no ref nowhere"),
+        ("/x".to_owned(), "there is nothing at /x"),
+    ] {
+        let (status, page) = get(&pages, &path).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
+        assert!(page.contains(text), "{path}: {page}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn browsers_are_told_of_what_is_new() {
+    let (pages, _, mut writer) = pages();
+    let request = Request::get("/-/live").body(Body::empty()).unwrap();
+    let response = pages.router::<()>().with_state(()).oneshot(request);
+    let mut body = response.await.unwrap().into_body();
+    let generation = writer.publish().generation();
+    let event = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert_eq!(event, format!("data: {generation}\n\n"));
+}
