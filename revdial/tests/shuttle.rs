@@ -98,7 +98,7 @@ fn main() {
     for version in [Version::V1, Version::Mux] {
         explore(&format!("{version}: streams there and back"), move || {
             let (dialer, listener) = session(version);
-            spawn(echo(listener));
+            let far = spawn(echo(listener));
             block_on(async {
                 let streams = [0, 1].map(|_| {
                     let dialer = dialer.clone();
@@ -111,6 +111,7 @@ fn main() {
                 let closed = dialer.closed();
                 drop(dialer);
                 closed.await;
+                far.await.unwrap();
             });
         });
 
@@ -155,7 +156,7 @@ fn main() {
 
         explore(&format!("{version}: a stream dropped unread"), move || {
             let (dialer, listener) = session(version);
-            spawn(echo(listener));
+            let far = spawn(echo(listener));
             block_on(async {
                 let mut stream = dialer.dial().await.unwrap();
                 let other = dialer.dial().await.unwrap();
@@ -166,6 +167,7 @@ fn main() {
                 let closed = dialer.closed();
                 drop(dialer);
                 closed.await;
+                far.await.unwrap();
             });
         });
     }
@@ -348,7 +350,7 @@ fn explore(name: &str, model: impl Fn() + Sync + Send + 'static) {
     }
     let begun = Instant::now();
     let schedules = std::env::var("REVDIAL_SCHEDULES");
-    let schedules = schedules.ok().and_then(|n| n.parse().ok()).unwrap_or(200);
+    let schedules = schedules.ok().and_then(|n| n.parse().ok()).unwrap_or(100);
     let mut config = shuttle::Config::new();
     // That it takes all atomics as sequentially consistent.
     config.silence_warnings = true;
