@@ -17,8 +17,10 @@
 //! ```
 
 mod commits;
+pub mod feed;
 mod gerrit;
 mod github;
+pub mod live;
 mod snapshot;
 pub mod snapshot_file;
 mod state;

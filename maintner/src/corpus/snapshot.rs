@@ -3,6 +3,7 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 
 use super::{ApplyError, Commits, Gerrit, GitHub, Writer, state::State};
+use crate::{log::Position, store::Segments};
 
 /// A corpus as it was at one moment: it never changes, and any number of threads may read it.
 #[derive(Clone, Default)]
@@ -44,9 +45,25 @@ impl Snapshot {
         self.0.generation
     }
 
+    /// Another number than before once the log was another one than before, so that nothing that was
+    /// known has to be true any more.
+    pub fn epoch(&self) -> u64 {
+        self.0.epoch
+    }
+
+    /// The end of the log that it was made of.
+    pub fn position(&self) -> Position {
+        self.0.position
+    }
+
     /// Bytes of the log that it was made of.
     pub fn log_bytes(&self) -> u64 {
-        self.0.log_bytes
+        self.0.position.bytes
+    }
+
+    /// The log that it was made of.
+    pub(super) fn segments(&self) -> &Segments {
+        self.0.github.texts().segments()
     }
 
     /// Parts of the log that were passed over because nobody can make anything of them.

@@ -5,6 +5,7 @@ use super::{
     gerrit, github,
 };
 use crate::{
+    log::Position,
     proto::view,
     store::{Full, Misplaced, Origin, saved},
 };
@@ -16,8 +17,10 @@ pub(super) struct State {
     pub(super) commits: Commits,
     pub(super) gerrit: gerrit::State,
     pub(super) generation: u64,
-    /// Bytes of the log that it was made of.
-    pub(super) log_bytes: u64,
+    /// How often everything was forgotten and read anew.
+    pub(super) epoch: u64,
+    /// The end of the log that it was made of.
+    pub(super) position: Position,
     /// Parts of mutations that were passed over because nobody can make anything of them.
     pub(super) skipped: u64,
 }
@@ -45,6 +48,11 @@ impl State {
     /// Bytes of each segment.
     pub(super) fn sizes(&self) -> impl Iterator<Item = u64> + Clone {
         self.commits.texts().segments().sizes()
+    }
+
+    pub(super) fn remap(&mut self, segment: u32, bytes: &Bytes) {
+        self.github.texts_mut().replace(segment, bytes.clone());
+        self.commits.texts_mut().replace(segment, bytes.clone());
     }
 
     pub(super) fn apply(
@@ -98,6 +106,13 @@ saved!(State {
     commits,
     gerrit,
     generation,
-    log_bytes,
+    epoch,
+    position,
     skipped,
+});
+
+saved!(Position {
+    bytes,
+    segment,
+    offset,
 });

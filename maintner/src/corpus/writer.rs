@@ -8,10 +8,12 @@ use super::{
     Compat, Snapshot,
     commits::{AddError, Waiting},
     gerrit,
+    live::Status,
     snapshot_file::Checkpoint,
     state::State,
 };
 use crate::{
+    log::Position,
     proto::{
         view::{self, View},
         wire::DecodeError,
@@ -21,6 +23,8 @@ use crate::{
 };
 
 /// The one who changes a corpus. Everybody else has a [`Corpus`].
+///
+/// Readers are told when it is dropped ([`Status::Ended`]).
 #[derive(Debug, Default)]
 pub struct Writer {
     state: State,
@@ -42,14 +46,23 @@ pub struct Corpus(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     newest: ArcSwap<Snapshot>,
-    generation: watch::Sender<u64>,
+    progress: watch::Sender<Progress>,
+}
+
+#[derive(Debug, Clone)]
+struct Progress {
+    generation: u64,
+    status: Status,
 }
 
 impl Default for Shared {
     fn default() -> Self {
         Self {
             newest: ArcSwap::from_pointee(Snapshot::default()),
-            generation: watch::Sender::new(0),
+            progress: watch::Sender::new(Progress {
+                generation: 0,
+                status: Status::Loading,
+            }),
         }
     }
 }
@@ -88,14 +101,9 @@ impl Writer {
 
     /// Knows nothing, and reads what it gets as `options` say.
     pub fn with_options(options: Options) -> Self {
-        let state = State {
-            gerrit: gerrit::State::new(options.compat),
-            ..State::default()
-        };
-        Self {
-            state,
-            ..Self::default()
-        }
+        let mut writer = Self::new();
+        writer.state.gerrit = gerrit::State::new(options.compat);
+        writer
     }
 
     /// What it knows, for a [`SnapshotDir`](super::snapshot_file::SnapshotDir) to save. What was
@@ -140,25 +148,73 @@ impl Writer {
                     source,
                 })?;
             match self.state.apply(origins, &mutation, &mut self.waiting) {
-                Ok(()) => self.state.log_bytes += record.end() - record.offset,
+                Ok(()) => {}
                 Err(AddError::Full) => return Err(ApplyError::Full),
                 Err(error) => {
                     tracing::debug!(offset = record.offset, %error, "passed over a part");
                     self.state.skipped += 1;
                 }
             }
+            self.state.position = Position {
+                bytes: self.state.position.bytes + (record.end() - record.offset),
+                segment,
+                offset: record.end(),
+            };
         }
         Ok(())
     }
 
-    /// Lets readers see all that was applied.
+    /// Puts all bytes of a segment in the place of the pieces it came in: a mapping in the place of
+    /// memory. They have to be the same bytes. Snapshots from the next one on let go of the pieces.
+    pub fn remap(&mut self, segment: u32, bytes: &Bytes) {
+        self.state.remap(segment, bytes);
+    }
+
+    /// Forgets everything. Readers keep what they have until the next
+    /// [`publish`](Self::publish), whose [`epoch`](Snapshot::epoch) is another one.
+    pub fn restart(&mut self) {
+        self.state = State {
+            generation: self.state.generation,
+            epoch: self.state.epoch + 1,
+            gerrit: gerrit::State::new(self.state.gerrit.compat()),
+            ..State::default()
+        };
+        self.waiting = Waiting::default();
+        self.set_status(Status::Loading);
+    }
+
+    /// Lets readers see all that was applied, and tells them that it is all there is
+    /// ([`Status::Live`]).
     pub fn publish(&mut self) -> Snapshot {
         self.state.finish(&mut self.waiting);
         self.state.generation += 1;
         let snapshot = Snapshot::new(self.state.clone());
         self.shared.newest.store(Arc::new(snapshot.clone()));
-        self.shared.generation.send_replace(self.state.generation);
+        self.shared.progress.send_replace(Progress {
+            generation: self.state.generation,
+            status: Status::Live,
+        });
         snapshot
+    }
+
+    /// Tells readers how it goes.
+    pub(super) fn set_status(&self, status: Status) {
+        self.shared.progress.send_if_modified(|progress| {
+            let is_other =
+                std::mem::discriminant(&progress.status) != std::mem::discriminant(&status);
+            progress.status = status;
+            is_other
+        });
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shared.progress.send_modify(|progress| {
+            if !matches!(progress.status, Status::Ended(_)) {
+                progress.status = Status::Ended(None);
+            }
+        });
     }
 }
 
@@ -168,12 +224,33 @@ impl Corpus {
         Snapshot::clone(&self.0.newest.load())
     }
 
+    /// How it goes.
+    pub fn status(&self) -> Status {
+        self.0.progress.borrow().status.clone()
+    }
+
     /// Waits for a snapshot whose generation is above `generation`. Safe to cancel.
     ///
-    /// None if there is no writer any more, so that none will come.
+    /// None if nobody writes any more, so that none will come.
     pub async fn newer_than(&self, generation: u64) -> Option<Snapshot> {
-        let mut watch = self.0.generation.subscribe();
-        watch.wait_for(|&newest| newest > generation).await.ok()?;
-        Some(self.snapshot())
+        let mut progress = self.0.progress.subscribe();
+        let is_due = |progress: &Progress| {
+            progress.generation > generation || matches!(progress.status, Status::Ended(_))
+        };
+        // The sender lives as long as this does.
+        let newest = progress.wait_for(is_due).await.ok()?.generation;
+        (newest > generation).then(|| self.snapshot())
+    }
+
+    /// Waits for the status to become another one than `than` is a kind of. Safe to cancel.
+    pub async fn status_changed(&self, than: &Status) -> Status {
+        let mut progress = self.0.progress.subscribe();
+        let other = |progress: &Progress| {
+            std::mem::discriminant(&progress.status) != std::mem::discriminant(than)
+        };
+        match progress.wait_for(other).await {
+            Ok(progress) => progress.status.clone(),
+            Err(_) => self.status(),
+        }
     }
 }

@@ -92,6 +92,18 @@ pub struct Origin<'a> {
 }
 
 impl<'a> Origin<'a> {
+    /// Bytes that stand from `offset` on in a segment. Places beyond 4 GiB are of nothing.
+    pub fn new(segment: u32, offset: u64, bytes: &'a [u8]) -> Self {
+        let place = u32::try_from(offset)
+            .ok()
+            .zip(u32::try_from(bytes.len()).ok());
+        let span = place.map(|(at, len)| Span::from_parts([segment, at, len]));
+        Self {
+            bytes,
+            span: span.unwrap_or(Span::EMPTY),
+        }
+    }
+
     /// The bytes.
     pub fn bytes(self) -> &'a [u8] {
         self.bytes
@@ -223,6 +235,35 @@ impl Segments {
         bytes
             .and_then(|bytes| bytes.get(..span.len as usize))
             .unwrap_or(&[])
+    }
+
+    /// The length of a segment; 0 if there is none.
+    pub fn end(&self, segment: u32) -> u64 {
+        let last = self
+            .0
+            .get(segment as usize)
+            .and_then(|pieces| pieces.last());
+        last.map_or(0, |last| last.end().into())
+    }
+
+    /// The bytes of a segment from offset `from` to offset `to`, in the pieces in which they are
+    /// there, each with its offset.
+    pub fn read(&self, segment: u32, from: u64, to: u64) -> impl Iterator<Item = (u64, Bytes)> {
+        let pieces = self
+            .0
+            .get(segment as usize)
+            .map_or(&[][..], |pieces| pieces);
+        let first = pieces.partition_point(|piece| u64::from(piece.end()) <= from);
+        let pieces = pieces[first..].iter();
+        pieces
+            .map(move |piece| {
+                let at = u64::from(piece.at);
+                let end = to.clamp(at, piece.end().into());
+                let start = from.clamp(at, end);
+                let part = (start - at) as usize..(end - at) as usize;
+                (start, piece.bytes.slice(part))
+            })
+            .take_while(|(_, bytes)| !bytes.is_empty())
     }
 
     /// The text of a span, up to the first byte that is not UTF-8. Where loading checked it, all

@@ -24,6 +24,10 @@ handle! {
 }
 
 impl<'s> Issue<'s> {
+    pub(in crate::corpus) fn row_number(self) -> u32 {
+        self.at
+    }
+
     pub(super) fn at(state: &'s State, at: u32) -> Option<Self> {
         let row = state.issues.get(at)?;
         let repo = Repo::at(state, row.repo)?;

@@ -40,6 +40,18 @@ impl<'s> GitHub<'s> {
         repos.into_iter()
     }
 
+    pub(super) fn issue_at(self, row: u32) -> Option<Issue<'s>> {
+        Issue::at(self.state, row)
+    }
+
+    pub(super) fn label_at(self, row: u32) -> Option<Label<'s>> {
+        Label::at(self.state, row)
+    }
+
+    pub(super) fn milestone_at(self, row: u32) -> Option<Milestone<'s>> {
+        Milestone::at(self.state, row)
+    }
+
     /// The user of this id, if they occur anywhere.
     pub fn user(self, id: UserId) -> Option<User<'s>> {
         User::at(self.state, self.state.find_user(id.0)?)

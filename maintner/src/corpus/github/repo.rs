@@ -83,6 +83,10 @@ impl<'s> Repo<'s> {
 }
 
 impl<'s> Label<'s> {
+    pub(in crate::corpus) fn row_number(self) -> u32 {
+        self.at
+    }
+
     /// Its id.
     pub fn id(self) -> LabelId {
         LabelId(self.row.id)
@@ -95,6 +99,10 @@ impl<'s> Label<'s> {
 }
 
 impl<'s> Milestone<'s> {
+    pub(in crate::corpus) fn row_number(self) -> u32 {
+        self.at
+    }
+
     /// Its id.
     pub fn id(self) -> MilestoneId {
         MilestoneId(self.row.id)

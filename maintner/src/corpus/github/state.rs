@@ -113,6 +113,10 @@ impl std::hash::Hash for Folded<'_> {
 }
 
 impl State {
+    pub(in crate::corpus) fn texts(&self) -> &Texts {
+        &self.texts
+    }
+
     pub(in crate::corpus) fn texts_mut(&mut self) -> &mut Texts {
         &mut self.texts
     }
