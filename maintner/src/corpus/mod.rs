@@ -21,6 +21,7 @@ pub mod feed;
 mod gerrit;
 mod github;
 pub mod live;
+pub mod query;
 mod snapshot;
 pub mod snapshot_file;
 mod state;
@@ -33,7 +34,7 @@ pub use gerrit::{
     Project, Ref, ReviewerKind, UnknownCommit,
 };
 pub use github::{
-    Comment, CommentId, Dismissal, Event, EventId, GitHub, Issue, IssueRef, Label, LabelId,
+    Comment, CommentId, Dismissal, Event, EventId, GitHub, Issue, IssueRef, Issues, Label, LabelId,
     Milestone, MilestoneId, Repo, Review, ReviewId, Team, TeamId, User, UserId,
 };
 pub use snapshot::Snapshot;

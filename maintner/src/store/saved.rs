@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::{Paged, Row, Segments, row};
 
-/// Something that can be kept in a file. [`saved!`](crate::store::saved) makes a struct such a
+/// Something that can be kept in a file. `saved!` makes a struct such a
 /// thing.
 pub trait Saved: Sized {
     /// Writes it. What kinds of things it writes, and in which order, must not depend on its value.

@@ -66,10 +66,13 @@ impl State {
             skipped: 0,
         };
         let applied = issue.apply(mutation);
-        let row = issue.row;
+        let (was_open, row) = (row.is_open(), issue.row);
         *skipped += issue.skipped;
         if let Some(place) = self.issues.get_mut(at) {
             *place = row;
+        }
+        if row.is_open() != was_open {
+            self.list_open(at, row.is_open())?;
         }
         applied
     }
@@ -191,9 +194,12 @@ impl Issue<'_> {
     fn apply_labels(&mut self, new: &view::GithubIssueMutation<'_>) -> Result<(), Full> {
         for id in new.remove_label {
             let State { lists, labels, .. } = &mut *self.state;
-            lists.remove_by(&mut self.row.labels, |&at| {
+            let removed = lists.remove_by(&mut self.row.labels, |&at| {
                 labels.get(at).map(|row| row.id).cmp(&Some(id))
             });
+            if let Some(label) = removed {
+                self.state.list_labeled(label, self.at, false)?;
+            }
         }
         for label in new.add_label {
             let Some(label) = self.readable(label, |label| label.id != 0) else {
@@ -207,6 +213,7 @@ impl Issue<'_> {
             }
             if self.row.labels.len() < LONGEST_LIST {
                 lists.insert_by(&mut self.row.labels, at, order)?;
+                self.state.list_labeled(at, self.at, true)?;
             } else {
                 self.skipped += 1;
             }

@@ -76,7 +76,7 @@ impl<'s> Issue<'s> {
 
     /// Whether it exists and is not closed.
     pub fn is_open(self) -> bool {
-        !self.row.closed && !self.row.not_exist
+        self.row.is_open()
     }
 
     /// Whether the conversation is locked.

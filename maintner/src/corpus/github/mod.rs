@@ -3,6 +3,7 @@
 mod apply;
 mod event;
 mod issue;
+mod issues;
 mod repo;
 mod review;
 mod rows;
@@ -11,6 +12,8 @@ mod user;
 
 pub use event::{Dismissal, Event, EventId};
 pub use issue::{Comment, CommentId, Issue, IssueRef};
+pub use issues::Issues;
+pub(super) use issues::{Range, Term, Test, Where, contains};
 pub use repo::{Label, LabelId, Milestone, MilestoneId, Repo};
 pub use review::{Review, ReviewId};
 pub(super) use state::State;

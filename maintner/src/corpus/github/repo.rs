@@ -1,6 +1,7 @@
 use std::fmt;
 
-use super::{Issue, State, handle, id};
+use super::{Issue, Issues, State, handle, id};
+use crate::store::List;
 
 id! {
     /// The id of a label, the same for ever on all of GitHub.
@@ -48,10 +49,17 @@ impl<'s> Repo<'s> {
     }
 
     /// Its issues and pull requests by number, those that are gone included
-    /// ([`Issue::not_exist`]).
-    pub fn issues(self) -> impl DoubleEndedIterator<Item = Issue<'s>> + Clone {
-        let issues = self.state.lists.iter(self.row.issues);
-        issues.filter_map(move |&at| Issue::at(self.state, at))
+    /// ([`Issue::not_exist`]). What this gives can be asked to leave most of them out.
+    pub fn issues(self) -> Issues<'s> {
+        Issues::of(self)
+    }
+
+    pub(super) fn issue_list(self) -> List {
+        self.row.issues
+    }
+
+    pub(super) fn open_list(self) -> List {
+        self.row.open
     }
 
     /// The number of [`issues`](Self::issues).
@@ -85,6 +93,10 @@ impl<'s> Repo<'s> {
 impl<'s> Label<'s> {
     pub(in crate::corpus) fn row_number(self) -> u32 {
         self.at
+    }
+
+    pub(super) fn issue_list(self) -> List {
+        self.row.issues
     }
 
     /// Its id.

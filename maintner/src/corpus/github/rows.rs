@@ -14,6 +14,8 @@ row! {
         pub(super) issues: List,
         pub(super) labels: List,
         pub(super) milestones: List,
+        /// Those of the issues that exist and are open.
+        pub(super) open: List,
     }
 }
 
@@ -40,6 +42,8 @@ row! {
         pub(super) id: i64,
         pub(super) repo: u32,
         pub(super) name: Span,
+        /// Rows of the issues that have it, by number.
+        pub(super) issues: List,
     }
 }
 
@@ -123,6 +127,10 @@ impl IssueRow {
             events: List::default(),
             reviews: List::default(),
         }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        !self.closed && !self.not_exist
     }
 }
 

@@ -156,6 +156,7 @@ impl State {
                     issues: List::default(),
                     labels: List::default(),
                     milestones: List::default(),
+                    open: List::default(),
                 };
                 self.repos.add(hash, row)?
             }
@@ -226,8 +227,13 @@ impl State {
         label: &view::GithubLabel<'_>,
     ) -> Result<u32, Full> {
         let key_of = |row: &LabelRow| (row.repo, row.id);
-        let (id, name) = (label.id, Span::EMPTY);
-        let new = || LabelRow { id, repo, name };
+        let id = label.id;
+        let new = || LabelRow {
+            id,
+            repo,
+            name: Span::EMPTY,
+            issues: List::default(),
+        };
         let (at, is_new) = self
             .labels
             .find_or_add(&self.hasher, (repo, id), key_of, new)?;
@@ -315,8 +321,58 @@ impl State {
             let Self { lists, issues, .. } = self;
             let order = |&at: &u32| issues.get(at).map(|row| row.number).cmp(&Some(number));
             lists.insert_by(&mut row.issues, at, order)?;
+            // Open as long as nobody says otherwise.
+            lists.insert_by(&mut row.open, at, order)?;
         }
         Ok(at)
+    }
+
+    /// Lists an issue among the open ones of its repository, or does not.
+    pub(super) fn list_open(&mut self, issue: u32, is_open: bool) -> Result<(), Full> {
+        let Self {
+            lists,
+            issues,
+            repos,
+            ..
+        } = self;
+        let Some(row) = issues.get(issue) else {
+            return Ok(());
+        };
+        let number = row.number;
+        let order = |&at: &u32| issues.get(at).map(|row| row.number).cmp(&Some(number));
+        match repos.get_mut(row.repo) {
+            Some(repo) if is_open => lists.insert_by(&mut repo.open, issue, order),
+            Some(repo) => {
+                lists.remove_by(&mut repo.open, order);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Lists an issue among those with a label, or does not.
+    pub(super) fn list_labeled(
+        &mut self,
+        label: u32,
+        issue: u32,
+        has_it: bool,
+    ) -> Result<(), Full> {
+        let Self {
+            lists,
+            issues,
+            labels,
+            ..
+        } = self;
+        let number = issues.get(issue).map(|row| row.number);
+        let order = |&at: &u32| issues.get(at).map(|row| row.number).cmp(&number);
+        match labels.get_mut(label) {
+            Some(label) if has_it => lists.insert_by(&mut label.issues, issue, order),
+            Some(label) => {
+                lists.remove_by(&mut label.issues, order);
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 
     /// The row of an issue's comment, a new one if there is none; and whether it is new.
