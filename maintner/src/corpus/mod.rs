@@ -16,6 +16,7 @@
 //! # Ok::<(), maintner::corpus::ApplyError>(())
 //! ```
 
+mod check;
 mod commits;
 pub mod feed;
 mod gerrit;
@@ -28,6 +29,7 @@ mod state;
 mod writer;
 
 pub use crate::{parse::notedb::Status, store::Timestamp};
+pub use check::Problem;
 pub use commits::{AddError, Commit, CommitId, Commits, File, Hash, Signed};
 pub use gerrit::{
     Change, Compat, Gerrit, HashtagEdits, Hashtags, LabelVote, LabelVotes, Message, Meta, PatchSet,

@@ -13,7 +13,8 @@ pub struct Commit<'a> {
     pub committer: Signature<'a>,
     /// The message; bytes, because a commit may be in any encoding.
     pub message: &'a [u8],
-    header: &'a [u8],
+    /// Lines, those of the parents among them.
+    parents: &'a [u8],
 }
 
 /// Why bytes are no commit.
@@ -30,74 +31,94 @@ pub enum CommitError {
 
 /// Reads a commit. Lines it has no use for, signatures among them, are passed over.
 pub fn parse(raw: &[u8]) -> Result<Commit<'_>, CommitError> {
-    let blank = memchr::memmem::find(raw, b"\n\n").ok_or(CommitError::NoMessage)?;
-    let (header, message) = (&raw[..blank], &raw[blank + 2..]);
-    let value = |key: &'static str| {
-        lines(header).find_map(|line| line.strip_prefix(key.as_bytes())?.strip_prefix(b" "))
+    let (mut tree, mut author, mut committer) = (None, None, None);
+    let mut parents = 0..0;
+    let mut at = 0;
+    let message = loop {
+        let rest = &raw[at..];
+        let len = memchr::memchr(b'\n', rest).ok_or(CommitError::NoMessage)?;
+        let (line, next) = (&rest[..len], at + len + 1);
+        // What belongs to the line before begins with a space.
+        match line.first() {
+            None => break &raw[next..],
+            Some(b't') => tree = tree.or_else(|| line.strip_prefix(b"tree ")),
+            Some(b'p') if line.starts_with(b"parent ") => {
+                let start = if parents.is_empty() {
+                    at
+                } else {
+                    parents.start
+                };
+                parents = start..next;
+            }
+            Some(b'a') => author = author.or_else(|| line.strip_prefix(b"author ")),
+            Some(b'c') => committer = committer.or_else(|| line.strip_prefix(b"committer ")),
+            _ => {}
+        }
+        at = next;
     };
-    let person = |key| value(key).and_then(lenient).ok_or(CommitError::Line(key));
+    let person = |value: Option<_>, key| {
+        let signature = value.and_then(signature);
+        signature.ok_or(CommitError::Line(key))
+    };
     Ok(Commit {
-        tree: value("tree")
-            .and_then(|tree| std::str::from_utf8(tree).ok())
-            .filter(|tree| is_hash(tree))
-            .ok_or(CommitError::Line("tree"))?,
-        author: person("author")?,
-        committer: person("committer")?,
+        tree: tree.and_then(hash_text).ok_or(CommitError::Line("tree"))?,
+        author: person(author, "author")?,
+        committer: person(committer, "committer")?,
         message,
-        header,
+        parents: &raw[parents],
     })
 }
 
 impl<'a> Commit<'a> {
     /// The hashes of its parents, 40 hex digits each, in order. What is no hash is left out.
     pub fn parents(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        lines(self.header).filter_map(|line| {
-            let hash = std::str::from_utf8(line.strip_prefix(b"parent ")?).ok()?;
-            is_hash(hash).then_some(hash)
-        })
+        self.parent_lines().filter_map(hash_text)
+    }
+
+    /// The same, in binary.
+    pub(crate) fn parent_hashes(&self) -> impl Iterator<Item = [u8; 20]> + use<'a> {
+        self.parent_lines().filter_map(hash)
+    }
+
+    fn parent_lines(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let lines = self.parents.split(|&byte| byte == b'\n');
+        lines.filter_map(|line| line.strip_prefix(b"parent "))
     }
 }
 
-/// A signature. Of a name in another encoding than UTF-8, as old commits have, only the mail address
-/// is left.
-fn lenient(value: &[u8]) -> Option<Signature<'_>> {
-    let text = std::str::from_utf8(value).or_else(|_| {
-        let mail = memchr::memchr(b'<', value).unwrap_or_default();
-        std::str::from_utf8(&value[mail..])
-    });
-    signature(text.ok()?)
-}
-
-/// The lines of a header, without what belongs to the line before.
-fn lines(header: &[u8]) -> impl Iterator<Item = &[u8]> {
-    header
-        .split(|&byte| byte == b'\n')
-        .filter(|line| !line.starts_with(b" "))
-}
-
-fn is_hash(text: &str) -> bool {
-    text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+/// 40 hex digits as text.
+fn hash_text(value: &[u8]) -> Option<&str> {
+    hash(value).and_then(|_| std::str::from_utf8(value).ok())
 }
 
 /// The 20 bytes of a hash in 40 hex digits. None if it is something else.
 pub fn parse_hash(hex: &str) -> Option<[u8; 20]> {
-    let digits: &[u8; 40] = hex.as_bytes().try_into().ok()?;
-    let mut hash = [0; 20];
-    for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
-    }
-    Some(hash)
+    hash(hex.as_bytes())
 }
 
-#[inline]
-fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
+fn hash(hex: &[u8]) -> Option<[u8; 20]> {
+    let digits: &[u8; 40] = hex.try_into().ok()?;
+    let mut hash = [0; 20];
+    let mut all = 0;
+    for (byte, pair) in hash.iter_mut().zip(digits.as_chunks::<2>().0) {
+        let [high, low] = pair.map(|digit| NIBBLES[usize::from(digit)]);
+        all |= high | low;
+        *byte = high << 4 | low;
     }
+    (all < 16).then_some(hash)
 }
+
+/// What each hex digit stands for, and 255 for what is none.
+const NIBBLES: [u8; 256] = {
+    let mut nibbles = [255; 256];
+    let mut value = 0;
+    while value < 16 {
+        nibbles[b"0123456789abcdef"[value] as usize] = value as u8;
+        nibbles[b"0123456789ABCDEF"[value] as usize] = value as u8;
+        value += 1;
+    }
+    nibbles
+};
 
 #[cfg(test)]
 mod tests {

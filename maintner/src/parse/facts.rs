@@ -27,11 +27,11 @@ impl Facts {
     pub(crate) const NONE: Self = Self(0);
 
     /// Reads a message.
-    pub(crate) fn of(message: &[u8]) -> Self {
+    pub(crate) fn of(whole: &[u8]) -> Self {
         let mut facts = 0;
         // As far as the last byte that is no line break.
-        let end = message.iter().rposition(|&byte| byte != b'\n');
-        let message = &message[..end.map_or(0, |last| last + 1)];
+        let end = whole.iter().rposition(|&byte| byte != b'\n');
+        let message = &whole[..end.map_or(0, |last| last + 1)];
         let mut footer = message.len();
         let mut has_status = false;
         for at in memchr::memchr_iter(b'\n', message) {
@@ -44,7 +44,7 @@ impl Facts {
                         facts |= status_bits(value) << 3;
                     }
                 }
-                Some(b'P') if line.starts_with(b"Private: true\n") => {
+                Some(b'P') if whole[at + 1..].starts_with(b"Private: true\n") => {
                     facts |= Self::PRIVATE_IN_TEXT;
                 }
                 Some(b'L') if line.starts_with(b"Label: ") => facts |= Self::LABEL_IN_TEXT,
@@ -183,6 +183,8 @@ mod tests {
             b"Status: merged\n\nBranch: x\n Label: y\n\nPatch-set: 1\nCurrent: false\nSubject: Status: new\n",
         );
         assert_eq!(nothing, Facts::default());
+        assert!(Facts::of(b"x\nPrivate: true\n").has(Facts::PRIVATE_IN_TEXT));
+        assert!(!Facts::of(b"x\nPrivate: true").has(Facts::PRIVATE_IN_TEXT));
         assert_eq!(Facts::of(b"").bits(), 0);
         assert_eq!(Facts::of(b"\n\n\n").bits(), 0);
     }

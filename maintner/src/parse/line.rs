@@ -12,20 +12,15 @@ pub struct Line<'a> {
 /// Finds the first line that begins with `key`, which includes its colon. A line begins at the
 /// start of the text and behind each LF or CR; case matters.
 pub fn find<'a>(text: &'a str, key: &str) -> Option<Line<'a>> {
-    let mut from = 0;
-    loop {
-        let at = from + memchr::memmem::find(&text.as_bytes()[from..], key.as_bytes())?;
-        if at == 0 || matches!(text.as_bytes()[at - 1], b'\n' | b'\r') {
-            let value = &text[at + key.len()..];
-            let (value, rest) = value.split_once('\n').unwrap_or((value, ""));
-            let value = value.trim();
-            return Some(Line { value, rest });
-        }
-        from = at + 1;
-        while !text.is_char_boundary(from) {
-            from += 1;
-        }
-    }
+    let bytes = text.as_bytes();
+    let starts = memchr::memchr2_iter(b'\n', b'\r', bytes).map(|at| at + 1);
+    let at = std::iter::once(0)
+        .chain(starts)
+        .find(|&at| bytes[at..].starts_with(key.as_bytes()))?;
+    let value = &text[at + key.len()..];
+    let (value, rest) = value.split_once('\n').unwrap_or((value, ""));
+    let value = value.trim();
+    Some(Line { value, rest })
 }
 
 /// The values of all lines that begin with `key`, in order.
@@ -40,9 +35,15 @@ pub fn find_all<'a>(text: &'a str, key: &str) -> impl Iterator<Item = &'a str> {
 
 /// The text behind the last blank line: where the footers of a message stand.
 pub fn footer(message: &str) -> &str {
-    let end = message.trim_end_matches('\n').len();
-    let blank = message[..end].rfind("\n\n");
-    blank.map_or("", |at| &message[at + 2..])
+    let bytes = message.as_bytes();
+    let mut end = message.trim_end_matches('\n').len();
+    while let Some(at) = memchr::memrchr(b'\n', &bytes[..end]) {
+        if at > 0 && bytes[at - 1] == b'\n' {
+            return &message[at + 1..];
+        }
+        end = at;
+    }
+    ""
 }
 
 #[cfg(test)]

@@ -80,17 +80,19 @@ pub struct Message<'a> {
 /// The message that a meta commit adds, if it adds one that says more than that there is a new
 /// patch set.
 pub fn message(message: &str) -> Option<Message<'_>> {
-    const PHRASES: [&str; 2] = ["\nPatch Set ", "\nUploaded patch set "];
-    let found = PHRASES
-        .iter()
-        .filter_map(|phrase| Some((message.find(phrase)?, phrase.len())));
-    let (start, len) = found.min()?;
-    let number = message[start + len..].split_once(':')?.0;
+    const PHRASES: [&[u8]; 2] = [b"Patch Set ", b"Uploaded patch set "];
+    let bytes = message.as_bytes();
+    let (start, len) = memchr::memchr_iter(b'\n', bytes).find_map(|at| {
+        let line = &bytes[at + 1..];
+        let phrase = PHRASES.iter().find(|phrase| line.starts_with(phrase))?;
+        Some((at + 1, phrase.len()))
+    })?;
+    let text = &message[start..];
+    let number = text[len..].split_once(':')?.0;
     if number.contains(['\n', '.']) {
         return None;
     }
     let version = number.parse().ok()?;
-    let text = &message[start + 1..];
     // Up to the blank line before the footers, the first of which must be a whole line.
     let mut at = 0;
     for line in text.split_inclusive('\n') {
@@ -343,7 +345,7 @@ mod tests {
         #[test]
         fn no_text_breaks_a_parser(text in "(\\PC|\n|Patch Set |Patch-set: |Label: |Status: |=|,|<|>|#|:){0,60}") {
             let _ = (status(&text), message(&text), votes(&text).count(), hashtag_edits(&text));
-            let _ = (super::super::references::references(&text).count(), super::super::person::signature(&text));
+            let _ = (super::super::references::references(&text).count(), super::super::person::signature(text.as_bytes()));
             let _ = super::super::commit::parse(text.as_bytes());
         }
     }

@@ -12,32 +12,49 @@ pub struct Signature<'a> {
 }
 
 /// Reads the value of an `author` or `committer` line. None if it has not that form.
-pub fn signature(value: &str) -> Option<Signature<'_>> {
-    let value = value.trim();
-    let (rest, zone) = value.rsplit_once(' ')?;
-    let (person, seconds) = rest.rsplit_once(' ')?;
-    let person = person.trim_end();
-    if !person.ends_with('>') {
+pub fn signature(value: &[u8]) -> Option<Signature<'_>> {
+    let (rest, zone) = last_word(value.trim_ascii())?;
+    let (person, seconds) = last_word(rest)?;
+    let person = person.trim_ascii_end();
+    if !person.ends_with(b">") {
         return None;
     }
     Some(Signature {
-        person,
-        seconds: seconds.parse().ok()?,
+        person: readable(person)?,
+        seconds: std::str::from_utf8(seconds).ok()?.parse().ok()?,
         zone: self::zone(zone)?,
     })
 }
 
+/// `Name <mail>` as text. Of a name in another encoding than UTF-8, as old commits have, only the mail
+/// address is left.
+fn readable(person: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(person).or_else(|_| {
+        let mail = memchr::memchr(b'<', person).unwrap_or_default();
+        std::str::from_utf8(&person[mail..])
+    });
+    text.ok()
+}
+
+/// What stands before and behind the last space.
+fn last_word(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let space = text.iter().rposition(|&byte| byte == b' ')?;
+    Some((&text[..space], &text[space + 1..]))
+}
+
 /// Reads `+hhmm`. Git takes anything of digits there, and so do we, up to a day and more.
-fn zone(text: &str) -> Option<i32> {
-    let (sign, digits) = match text.split_at_checked(1)? {
-        ("+", digits) => (1, digits),
-        ("-", digits) => (-1, digits),
+fn zone(text: &[u8]) -> Option<i32> {
+    let (sign, digits) = match text {
+        [b'+', digits @ ..] => (1, digits),
+        [b'-', digits @ ..] => (-1, digits),
         _ => return None,
     };
-    if digits.len() < 4 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+    if !(4..=5).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let number: i32 = digits.parse().ok().filter(|&number| number < 100_000)?;
+    let number = digits
+        .iter()
+        .fold(0, |number, digit| number * 10 + i32::from(digit - b'0'));
     Some(sign * (number / 100 * 3600 + number % 100 * 60))
 }
 
@@ -65,10 +82,10 @@ mod tests {
 
     #[test]
     fn signatures() {
-        let read = signature("Foo Bar <foo@bar.com> 1530000000 -0800").unwrap();
+        let read = signature(b"Foo Bar <foo@bar.com> 1530000000 -0800").unwrap();
         assert_eq!(read.person, "Foo Bar <foo@bar.com>");
         assert_eq!((read.seconds, read.zone), (1_530_000_000, -28_800));
-        assert_eq!(signature(" <only@mail> -5 +0530").unwrap().zone, 19_800);
+        assert_eq!(signature(b" <only@mail> -5 +0530").unwrap().zone, 19_800);
         for bad in [
             "",
             "Foo <foo@bar.com>",
@@ -81,7 +98,7 @@ mod tests {
             "Foo <foo@bar.com> 99999999999999999999 -0800",
             "Foo <foo@bar.com> 1 +99999999999",
         ] {
-            assert_eq!(signature(bad), None, "{bad:?}");
+            assert_eq!(signature(bad.as_bytes()), None, "{bad:?}");
         }
     }
 

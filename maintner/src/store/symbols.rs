@@ -138,6 +138,14 @@ impl Texts {
             .map_or("", |&span| self.text(span))
     }
 
+    /// The same, whatever the bytes are.
+    #[inline]
+    pub fn symbol_bytes(&self, symbol: Symbol) -> &[u8] {
+        self.symbols
+            .get(symbol.number())
+            .map_or(&[], |&span| self.bytes(span))
+    }
+
     /// Symbols there are.
     pub fn symbols(&self) -> usize {
         self.symbols.len()

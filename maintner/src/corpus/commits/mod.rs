@@ -300,8 +300,11 @@ impl Commits {
         let unreadable = |source| AddError::Object { name, source };
         let object = object::parse(new.raw).map_err(unreadable)?;
         let list = new.diff_tree.unwrap_or_default();
+        waiting.paths.clear();
         for file in list.file {
-            file.map_err(|source| AddError::Files { name, source })?;
+            let file = file.map_err(|source| AddError::Files { name, source })?;
+            let path = self.texts.intern(origin, file.file.as_bytes());
+            waiting.paths.push(path);
         }
 
         let (first_parent, more_parents) = self.add_parents(&object)?;
@@ -331,8 +334,7 @@ impl Commits {
             None => self.push(hash, row)?,
         };
         self.known_count += 1;
-        for file in list.file.flatten() {
-            let path = self.texts.intern(origin, file.file.as_bytes());
+        for &path in &waiting.paths {
             self.paths.add(path, id)?;
         }
         self.settle(id, waiting);
@@ -340,7 +342,7 @@ impl Commits {
     }
 
     fn add_parents(&mut self, object: &object::Commit<'_>) -> Result<(u32, u32), AddError> {
-        let mut names = object.parents().filter_map(Hash::parse);
+        let mut names = object.parent_hashes().map(Hash);
         let Some(first) = names.next() else {
             return Ok((NONE, NONE));
         };

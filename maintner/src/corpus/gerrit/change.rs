@@ -46,7 +46,11 @@ pub enum ReviewerKind {
 impl<'a> Change<'a> {
     /// None if it is not complete.
     pub(super) fn new(gerrit: Gerrit<'a>, row: u32) -> Option<Self> {
-        let row = gerrit.state.changes.get(row as usize)?;
+        Self::of_row(gerrit, gerrit.state.changes.get(row as usize)?)
+    }
+
+    /// None if it is not complete.
+    pub(super) fn of_row(gerrit: Gerrit<'a>, row: &'a ChangeRow) -> Option<Self> {
         if !row.is_complete() {
             return None;
         }

@@ -18,7 +18,10 @@ pub use project::{Project, Ref};
 pub(super) use state::State;
 pub use votes::{LabelVote, LabelVotes, UnknownCommit};
 
-use super::commits::{Commit, Commits, NONE};
+use super::{
+    Problem,
+    commits::{Commit, Commits, NONE},
+};
 
 /// Which of two readings of Gerrit's data a corpus follows where they differ.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -146,6 +149,26 @@ impl<'a> Gerrit<'a> {
         let change = Change::new(self, change);
         let own = change.and_then(|change| change.project().issues());
         own.is_some_and(|own| is_repo(own, repo))
+    }
+
+    /// Refs and changes that are not complete, by project.
+    pub(super) fn problems(self) -> impl Iterator<Item = Problem<'a>> {
+        let projects = self.projects();
+        projects.flat_map(move |project| {
+            let is_whole = move |commit: Commit<'_>| self.commits.story(commit.id().0).is_some();
+            let refs = project
+                .refs()
+                .filter(move |reference| !is_whole(reference.commit));
+            let refs = refs.map(move |reference| Problem::IncompleteRef {
+                project: project.full_name(),
+                name: reference.name,
+            });
+            let changes = project.incomplete_changes().into_iter();
+            refs.chain(changes.map(move |number| Problem::IncompleteChange {
+                project: project.full_name(),
+                number,
+            }))
+        })
     }
 
     /// Those of the rows that are complete, by project and number, each once.

@@ -1,6 +1,9 @@
 use std::{cmp::Ordering, fmt};
 
-use super::{Change, Gerrit, rows::ProjectRow};
+use super::{
+    Change, Gerrit,
+    rows::{ChangeRow, ProjectRow},
+};
 use crate::{
     corpus::commits::{Commit, CommitId, Hash, NONE},
     store::Symbol,
@@ -69,13 +72,24 @@ impl<'a> Project<'a> {
 
     /// All changes that enough is known of, in any order; faster than [`cls`](Self::cls).
     pub fn cls_unsorted(self) -> impl Iterator<Item = Change<'a>> + use<'a> {
+        let rows = self.changes();
+        rows.filter_map(move |row| Change::of_row(self.gerrit, row))
+    }
+
+    /// The rows of all changes, newest first.
+    fn changes(self) -> impl Iterator<Item = &'a ChangeRow> {
         let changes = &self.gerrit.state.changes;
-        let newest = Some(self.row.newest_change).filter(|&row| row != NONE);
-        let rows = std::iter::successors(newest, |&row| {
-            let older = changes.get(row as usize)?.older;
-            (older != NONE).then_some(older)
-        });
-        rows.filter_map(move |row| Change::new(self.gerrit, row))
+        let newest = changes.get(self.row.newest_change as usize);
+        std::iter::successors(newest, |row| changes.get(row.older as usize))
+    }
+
+    /// The numbers of changes of which something is missing, in order.
+    pub(super) fn incomplete_changes(self) -> Vec<i32> {
+        let rows = self.changes();
+        let rows = rows.filter(|row| !row.is_complete() || row.meta != row.meta_ref);
+        let mut numbers: Vec<i32> = rows.map(|row| row.number).collect();
+        numbers.sort_unstable();
+        numbers
     }
 
     /// The changes under review that are not private, by number.

@@ -136,7 +136,7 @@ impl State {
         name: &str,
     ) -> Result<Option<u32>, AddError> {
         if let Some(last) = self.projects.get(self.last_project as usize)
-            && commits.texts().symbol(last.name) == name
+            && commits.texts().symbol_bytes(last.name) == name.as_bytes()
         {
             return Ok(Some(self.last_project));
         }

@@ -1,15 +1,24 @@
+mod changes;
+mod hostile;
+mod metas;
+mod refs;
+mod votes;
+
 use bytes::Bytes;
 use prost::Message as _;
 
 use super::*;
 use crate::{
-    corpus::{Options, Snapshot, Status, Writer},
-    proto::{GerritMutation, GitCommit, GitRef, Mutation},
+    corpus::{Hash, Options, Problem, Snapshot, Status, Writer},
+    proto::{GerritMutation, GitCommit, GitDiffTree, GitDiffTreeFile, GitRef, Mutation},
     reclog::Header,
 };
 
 const PROJECT: &str = "go.googlesource.com/go";
 const TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+
+/// The message of a change's first meta commit.
+const CREATE: &str = "Create\n\nPatch-set: 1\nBranch: refs/heads/master\nStatus: new\n";
 
 /// A log that is written and read bit by bit.
 struct Log {
@@ -82,11 +91,7 @@ impl Log {
     fn change(&mut self, change: i32, patch_set: u32, message: &str) {
         self.commit(commit(patch_set, &[], message));
         self.set(&patch_set_ref(change, 1), patch_set);
-        self.metas(
-            change,
-            patch_set + 1,
-            &["Create\n\nPatch-set: 1\nBranch: refs/heads/master\nStatus: new\n"],
-        );
+        self.metas(change, patch_set + 1, &[CREATE]);
     }
 
     fn snapshot(&mut self) -> Snapshot {
@@ -122,6 +127,28 @@ fn commit(number: u32, parents: &[u32], message: &str) -> GitCommit {
     }
 }
 
+fn with_files(mut commit: GitCommit, files: &[(&str, i64)]) -> GitCommit {
+    let file = |&(file, added): &(&str, i64)| GitDiffTreeFile {
+        file: file.to_owned(),
+        added,
+        ..Default::default()
+    };
+    let file = files.iter().map(file).collect();
+    commit.diff_tree = Some(GitDiffTree { file });
+    commit
+}
+
+fn hash(number: u32) -> Hash {
+    Hash::parse(&name(number)).unwrap()
+}
+
+fn project(snapshot: &Snapshot) -> Project<'_> {
+    snapshot
+        .gerrit()
+        .project("go.googlesource.com", "go")
+        .unwrap()
+}
+
 fn cl(snapshot: &Snapshot, number: i32) -> Option<Change<'_>> {
     snapshot
         .gerrit()
@@ -131,29 +158,4 @@ fn cl(snapshot: &Snapshot, number: i32) -> Option<Change<'_>> {
 
 fn numbers<'a>(changes: impl Iterator<Item = Change<'a>>) -> Vec<i32> {
     changes.map(|change| change.number()).collect()
-}
-
-#[test]
-fn a_simple_change() {
-    let mut log = Log::new();
-    log.change(
-        7,
-        1,
-        "net: fix it\n\nFixes #12\n\nChange-Id: I0123456789012345678901234567890123456789\n",
-    );
-    let snapshot = log.snapshot();
-    let change = cl(&snapshot, 7).unwrap();
-    assert_eq!(change.subject(), "net: fix it");
-    assert_eq!(change.status(), Status::New);
-    assert_eq!(change.branch(), "master");
-    assert_eq!(
-        (change.created().seconds(), change.updated().seconds()),
-        (2, 2)
-    );
-    assert_eq!(change.owner_id(), Some(5));
-    assert_eq!(
-        numbers(snapshot.gerrit().changes_mentioning("Golang", "go", 12)),
-        [7]
-    );
-    assert_eq!(snapshot.skipped(), 0);
 }
