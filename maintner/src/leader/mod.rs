@@ -236,8 +236,7 @@ async fn catch_up(source: &mut impl Source, writer: &mut Writer) -> Result<(), L
                 .map_err(LeaderError::Apply)?,
             Event::CaughtUp { .. } => return Ok(()),
             Event::Split { .. } => return Err(LeaderError::Split),
-            // Only that bytes moved.
-            _ => {}
+            Event::Remapped { segment, bytes } => writer.remap(segment, &bytes),
         }
     }
 }

@@ -1,0 +1,187 @@
+//! Logs in folders, in files and on servers.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
+use std::{fs, path::Path};
+
+use bytes::Bytes;
+use godata::{
+    Error, Options,
+    maintner::{
+        corpus::Snapshot,
+        log::{DiskLog, MemoryLog, Sink, server::LogServer},
+        proto::{GithubIssueMutation, Mutation},
+        testing::History,
+    },
+};
+use prost::Message;
+
+fn payloads(seed: u64, count: usize) -> Vec<Bytes> {
+    let mutations = History::new(seed).take(count);
+    mutations
+        .map(|mutation| mutation.encode_to_vec().into())
+        .collect()
+}
+
+fn titled(title: &str) -> Bytes {
+    let issue = GithubIssueMutation {
+        owner: "o".into(),
+        repo: "r".into(),
+        number: 1,
+        title: title.into(),
+        ..Default::default()
+    };
+    let mutation = Mutation {
+        github_issue: Some(issue),
+        ..Default::default()
+    };
+    mutation.encode_to_vec().into()
+}
+
+fn title(snapshot: &Snapshot) -> Option<String> {
+    let issue = snapshot.github().repo("o", "r")?.issue(1)?;
+    Some(issue.title().to_owned())
+}
+
+/// Waits until issue 1 has this title.
+async fn wait_for(corpus: &godata::Corpus, expected: &str) {
+    let mut snapshot = corpus.snapshot();
+    while title(&snapshot).as_deref() != Some(expected) {
+        snapshot = corpus.newer_than(snapshot.generation()).await.unwrap();
+    }
+}
+
+/// What can be told of two corpora that are the same.
+fn told(snapshot: &Snapshot) -> Vec<String> {
+    let issues = snapshot.github().repos().flat_map(|repo| repo.issues());
+    let issues =
+        issues.map(|issue| format!("{issue:?} {} {}", issue.body(), issue.comment_count()));
+    let commits = snapshot
+        .commits()
+        .iter()
+        .map(|commit| commit.message().to_owned());
+    issues.chain(commits).collect()
+}
+
+fn options(cache: &Path) -> Options {
+    Options::new().cache(cache)
+}
+
+#[tokio::test]
+async fn a_disk_log_is_followed_while_it_grows() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = DiskLog::open(dir.path()).await.unwrap();
+    log.append(&payloads(1, 200)).await.unwrap();
+    let corpus = options(dir.path())
+        .open(dir.path().to_str().unwrap())
+        .await
+        .unwrap();
+    assert!(corpus.snapshot().commits().len() > 10);
+    for turn in ["first", "second"] {
+        log.append(&[titled(turn)]).await.unwrap();
+        wait_for(&corpus, turn).await;
+    }
+}
+
+#[tokio::test]
+async fn a_file_and_a_folder_of_segments_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = History::new(2).log(100_000);
+    let file = dir.path().join("any.mutlog");
+    fs::write(&file, &log).unwrap();
+    let expected = Snapshot::of_log(log.clone()).unwrap();
+    let corpus = options(dir.path())
+        .open(file.to_str().unwrap())
+        .await
+        .unwrap();
+    assert_eq!(told(&corpus.snapshot()), told(&expected));
+
+    let segments = dir.path().join("segments");
+    fs::create_dir(&segments).unwrap();
+    let sealed = format!("0000.{}.mutlog", "0a".repeat(28));
+    fs::write(segments.join(sealed), &log).unwrap();
+    fs::write(segments.join("0000.growing.mutlog"), b"left behind").unwrap();
+    fs::write(segments.join("0001.growing.mutlog"), b"").unwrap();
+    let corpus = options(dir.path())
+        .open(segments.to_str().unwrap())
+        .await
+        .unwrap();
+    assert_eq!(told(&corpus.snapshot()), told(&expected));
+
+    fs::write(segments.join("0003.growing.mutlog"), b"").unwrap();
+    let refused = options(dir.path())
+        .open(segments.to_str().unwrap())
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, Error::Nothing { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_server_is_followed() {
+    let log = MemoryLog::new();
+    log.append_now(&payloads(3, 300)).unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/logs", listener.local_addr().unwrap());
+    let router: axum::Router = LogServer::new(log.feed().clone()).router();
+    let served = tokio::spawn(axum::serve(listener, router).into_future());
+    let cache = tempfile::tempdir().unwrap();
+    let corpus = options(cache.path()).open(&url).await.unwrap();
+    assert_eq!(corpus.snapshot().log_bytes(), log.feed().len());
+    log.append_now(&[titled("news")]).unwrap();
+    wait_for(&corpus, "news").await;
+    drop(corpus);
+    let again = options(cache.path()).open(&url).await.unwrap();
+    assert_eq!(title(&again.snapshot()).as_deref(), Some("news"));
+    served.abort();
+}
+
+#[tokio::test]
+async fn a_snapshot_file_is_made_used_and_never_trusted() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log.mutlog");
+    fs::write(&log, History::new(4).log(17 << 20)).unwrap();
+    let log = log.to_str().unwrap();
+    let cache = dir.path().join("cache");
+    let first = options(&cache).open(log).await.unwrap();
+    let expected = told(&first.snapshot());
+    let files = || -> Vec<_> {
+        let files = fs::read_dir(cache.join("snapshots")).into_iter().flatten();
+        let paths = files.map(|file| file.unwrap().path());
+        paths
+            .filter(|path| path.extension().is_some_and(|end| end == "snap"))
+            .collect()
+    };
+    while files().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let second = options(&cache).open(log).await.unwrap();
+    assert_eq!(told(&second.snapshot()), expected);
+    for file in files() {
+        let mut bytes = fs::read(&file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&file, bytes).unwrap();
+    }
+    let third = options(&cache).open(log).await.unwrap();
+    assert_eq!(told(&third.snapshot()), expected);
+
+    let other = dir.path().join("other");
+    options(&other)
+        .snapshot_file(false)
+        .open(log)
+        .await
+        .unwrap();
+    assert!(!other.exists());
+}
+
+#[tokio::test]
+async fn what_is_no_log_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = async |log: &str| options(dir.path()).open(log).await.unwrap_err();
+    let error = open("/nowhere").await;
+    assert!(error.to_string().contains("neither an address"), "{error}");
+    assert!(matches!(open("http://").await, Error::Address { .. }));
+    let file = dir.path().join("x");
+    fs::write(&file, b"REC@0+1=\xff").unwrap();
+    let error = open(file.to_str().unwrap()).await;
+    assert!(matches!(error, Error::Apply { .. }), "{error}");
+}
