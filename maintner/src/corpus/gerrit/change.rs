@@ -229,7 +229,8 @@ impl<'a> Change<'a> {
         let message = self.commit().message();
         let subject = message
             .split_once("\n\n")
-            .map_or(message, |(subject, _)| subject);
+            .map_or(message, |(subject, _)| subject)
+            .trim_end();
         match subject.contains('\n') {
             true => subject.replace('\n', " ").into(),
             false => subject.into(),

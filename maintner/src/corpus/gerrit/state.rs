@@ -219,6 +219,9 @@ impl State {
                 self.set_other_ref(project, name, commit)?;
             }
             RefName::Meta(number) => {
+                // Those that became complete meanwhile, before this one may move away from it: when
+                // somebody publishes makes no difference.
+                self.finish(commits, waiting);
                 let change = self.change(project, number)?;
                 if let Some(row) = self.changes.get_mut(change as usize) {
                     row.meta_ref = commit;

@@ -1,5 +1,6 @@
 //! All that a corpus says, as JSON: what two of them can be compared by.
 
+mod gerrit;
 mod github;
 
 use serde_json::{Value, json};
@@ -13,6 +14,7 @@ pub fn dump(snapshot: &Snapshot) -> Value {
     json!({
         "github": github::github(snapshot.github()),
         "commits": commits(snapshot.commits()),
+        "gerrit": gerrit::gerrit(snapshot.gerrit()),
     })
 }
 

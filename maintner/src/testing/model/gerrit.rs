@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
@@ -16,51 +16,56 @@ pub(super) struct Project {
 
 #[derive(Debug, Clone, Default)]
 struct Change {
-    /// Something about it is new, or not all of its meta commits are known.
-    is_open: bool,
+    /// Not all of its meta commits are known.
+    waits: bool,
     meta: Option<String>,
     patch_sets: BTreeMap<i32, String>,
     told_last: i32,
     /// Its meta commits, oldest first, as of the last time that all of them were known.
     metas: Vec<String>,
-    /// Meta commits with votes, all that there ever were.
-    votes_seen: BTreeSet<String>,
+    /// Meta commits with votes that came to be among `metas`.
+    label_changes: usize,
     version: i32,
     branch: String,
     status: &'static str,
     private: bool,
     was_private: bool,
-    mentions: Vec<(String, String, i32)>,
 }
 
-/// Number of the change, and the patch set, if it is no meta ref.
-fn change_ref(name: &str) -> Option<(i32, Option<i32>)> {
-    let rest = name.strip_prefix("refs/changes/")?;
-    let (shard, rest) = rest.split_once('/')?;
-    let (number, what) = rest.split_once('/')?;
-    let hex = |c: char| matches!(c, '0'..='9' | 'a'..='f');
-    if shard.len() != 2 || !shard.chars().all(hex) {
-        return None;
+enum RefName {
+    Meta(i32),
+    PatchSet(i32, i32),
+    Other,
+    Ignored,
+}
+
+impl RefName {
+    fn of(name: &str) -> Self {
+        let parts: Vec<&str> = name.splitn(5, '/').collect();
+        let is_hex = |c: char| matches!(c, '0'..='9' | 'a'..='f');
+        let is_number = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
+        match parts[..] {
+            ["refs", "meta", ..] if parts.len() > 2 => Self::Ignored,
+            ["refs", "changes", shard, number, what]
+            | ["refs", "changes", shard, number, what, _]
+                if shard.len() == 2 && shard.chars().all(is_hex) && is_number(number) =>
+            {
+                let digits: String = what.chars().take_while(char::is_ascii_digit).collect();
+                let is_meta = what.starts_with("meta");
+                match (number.parse(), digits.parse()) {
+                    (Ok(number), _) if is_meta => Self::Meta(number),
+                    _ if !is_meta && digits.is_empty() => Self::Other,
+                    (Ok(number), Ok(version @ 1..)) => Self::PatchSet(number, version),
+                    _ => Self::Ignored,
+                }
+            }
+            _ => Self::Other,
+        }
     }
-    if number.is_empty() || !number.chars().all(|c| c.is_ascii_digit()) {
-        return None;
-    }
-    let digits = what.chars().take_while(char::is_ascii_digit).count();
-    let version = if what.starts_with("meta") {
-        None
-    } else if digits > 0 {
-        Some(what[..digits].parse().ok()?)
-    } else {
-        return None;
-    };
-    Some((number.parse().ok()?, version))
 }
 
 impl Project {
-    pub(super) fn apply(&mut self, mutation: &GerritMutation, git: &mut Git) {
-        for commit in &mutation.commits {
-            git.add(commit);
-        }
+    pub(super) fn apply(&mut self, mutation: &GerritMutation, git: &Git, as_original: bool) {
         for name in &mutation.deleted_refs {
             self.refs.remove(name);
         }
@@ -68,28 +73,30 @@ impl Project {
             let Some(to) = hash(&new.sha1).filter(|to| git.get(to).is_some()) else {
                 continue;
             };
-            match change_ref(&new.r#ref) {
-                Some((number, version)) => {
+            match RefName::of(&new.r#ref) {
+                RefName::Meta(number) => {
                     let change = self.changes.entry(number).or_default();
-                    change.is_open = true;
-                    if let Some(version) = version {
-                        change.patch_sets.insert(version, to);
-                        change.told_last = version;
-                    } else {
-                        change.meta = Some(to);
-                    }
+                    change.meta = Some(to);
+                    change.finish(git, as_original);
                 }
-                None if new.r#ref.starts_with("refs/meta/") => {}
-                None => {
+                RefName::PatchSet(number, version) => {
+                    let change = self.changes.entry(number).or_default();
+                    change.patch_sets.insert(version, to);
+                    change.told_last = version;
+                    change.finish(git, as_original);
+                }
+                RefName::Other => {
                     self.refs.insert(new.r#ref.clone(), to);
                 }
+                RefName::Ignored => {}
             }
         }
     }
 
-    pub(super) fn finish(&mut self, project: &str, git: &Git, as_original: bool) {
-        for change in self.changes.values_mut().filter(|change| change.is_open) {
-            change.finish(project, git, as_original);
+    /// Looks again at changes that wait for commits.
+    pub(super) fn finish(&mut self, git: &Git, as_original: bool) {
+        for change in self.changes.values_mut().filter(|change| change.waits) {
+            change.finish(git, as_original);
         }
     }
 
@@ -103,8 +110,8 @@ impl Project {
             "server": server,
             "project": project,
             "refs": self.refs,
-            "label_changes": self.changes.values().map(|change| change.votes_seen.len()).sum::<usize>(),
-            "changes": complete.map(|(&number, change)| change.dump(number, git)).collect::<Vec<_>>(),
+            "label_changes": self.changes.values().map(|change| change.label_changes).sum::<usize>(),
+            "changes": complete.map(|(&number, change)| change.dump((name, number), git)).collect::<Vec<_>>(),
         })
     }
 }
@@ -115,13 +122,19 @@ impl Change {
     }
 
     /// Walks all of it again.
-    fn finish(&mut self, project: &str, git: &Git, as_original: bool) {
-        let newest = self.meta.as_ref();
-        self.is_open = false;
-        match newest.map(|newest| chain(git, newest)) {
-            Some(Some(metas)) => self.metas = metas,
-            Some(None) => self.is_open = true,
-            None => {}
+    fn finish(&mut self, git: &Git, as_original: bool) {
+        let newest = self.meta.as_ref().map(|newest| chain(git, newest));
+        self.waits = matches!(newest, Some(None));
+        if let Some(Some(metas)) = newest {
+            let same = metas
+                .iter()
+                .zip(&self.metas)
+                .take_while(|(a, b)| a == b)
+                .count();
+            let new = metas[same..].iter().filter_map(|name| git.get(name));
+            let voted = new.filter(|commit| commit.message.contains("\nLabel: "));
+            self.label_changes += voted.count();
+            self.metas = metas;
         }
         let commits = self
             .metas
@@ -136,7 +149,7 @@ impl Change {
             .filter(|_| !as_original);
         let status = of_footer.or_else(|| newest_first().find_map(meta::status_anywhere));
         self.status = status.unwrap_or("new");
-        let branch = newest_first().find_map(|text| meta::value(text, "Branch:"));
+        let branch = newest_first().find_map(|text| meta::value(meta::footer(text), "Branch:"));
         let branch = branch.unwrap_or_default();
         self.branch = branch
             .strip_prefix("refs/heads/")
@@ -145,29 +158,23 @@ impl Change {
         let private = || newest_first().filter_map(|text| meta::flag(text, "Private:"));
         self.private = private().next().unwrap_or(false);
         self.was_private = private().any(|private| private);
+        // Unless there came a newer one since.
+        let is_current = |text: &str| meta::flag(text, "Current:") == Some(true);
         let current = newest_first()
-            .filter(|text| meta::flag(text, "Current:") == Some(true))
-            .filter_map(|text| meta::value(meta::footer(text), "Patch-set:")?.parse().ok())
-            .find(|version| self.patch_sets.contains_key(version));
+            .find(|text| is_current(text) || meta::value(meta::footer(text), "Commit:").is_some())
+            .filter(|text| is_current(text))
+            .and_then(|text| meta::value(meta::footer(text), "Patch-set:")?.parse().ok())
+            .filter(|version| self.patch_sets.contains_key(version));
         let highest = self.patch_sets.keys().last().copied();
         self.version = current.or(highest).unwrap_or(0);
-        let voted = messages
-            .iter()
-            .filter(|(_, text)| text.contains("\nLabel: "));
-        self.votes_seen.extend(voted.map(|&(name, _)| name.clone()));
         if as_original {
             self.version = self.told_last;
             self.private |= newest_first().any(|text| text.contains("\nPrivate: true\n"));
         }
-        let commit = self
-            .patch_sets
-            .get(&self.version)
-            .and_then(|name| git.get(name));
-        let of = (project == "go.googlesource.com/go").then_some(("golang", "go"));
-        self.mentions = commit.map_or_else(Vec::new, |commit| meta::mentions(&commit.message, of));
     }
 
-    fn dump(&self, number: i32, git: &Git) -> Value {
+    fn dump(&self, (project, number): (&str, i32), git: &Git) -> Value {
+        let of = (project == "go.googlesource.com/go").then_some(("golang", "go"));
         let metas: Vec<(&String, &Commit)> = self
             .metas
             .iter()
@@ -196,17 +203,17 @@ impl Change {
             "version": self.version,
             "commit": self.patch_sets.get(&self.version),
             "patch_sets": self.patch_sets,
-            "meta": self.meta,
+            "meta": self.metas.last(),
             "status": self.status,
             "private": self.private,
             "was_private": self.was_private,
             "work_in_progress": of_last("Work-in-progress:").unwrap_or(false),
             "branch": self.branch,
             "change_id": id,
-            "subject": message.split("\n\n").next().unwrap_or_default().replace('\n', " ").trim(),
+            "subject": message.split("\n\n").next().unwrap_or_default().trim_end().replace('\n', " "),
             "owner": owner.map(|commit| &commit.author.person),
             "owner_id": account,
-            "mentions": self.mentions,
+            "mentions": meta::mentions(message, of),
             "messages": metas.iter().filter_map(|(name, commit)| {
                 let (version, text) = meta::shown(&commit.message)?;
                 Some(json!([name, version, text, commit.committer.seconds, commit.author.person]))
@@ -274,20 +281,24 @@ fn votes(
     git: &Git,
 ) -> Option<BTreeMap<String, BTreeMap<String, i16>>> {
     let mut votes: BTreeMap<String, BTreeMap<String, i16>> = BTreeMap::new();
-    let mut last: Option<&Commit> = None;
+    let mut last: Option<String> = None;
     for (_, commit) in metas {
         let footer = meta::footer(&commit.message);
-        let is_new =
-            meta::values(footer, "Tag:").any(|tag| tag == "autogenerated:gerrit:newPatchSet");
-        if let Some(name) = meta::value(footer, "Commit:").filter(|_| is_new) {
-            let patch_set = git.get(&hash(name)?)?;
-            if last.is_some_and(|last| last.files != patch_set.files) {
+        let copied = || meta::values(footer, "Copied-Label:").filter_map(meta::vote);
+        if let Some(new) = meta::value(footer, "Commit:").and_then(hash) {
+            let old = last.replace(new.clone());
+            let is_new = meta::value(footer, "Tag:") == Some("autogenerated:gerrit:newPatchSet");
+            if copied().next().is_some() {
+                votes.clear();
+            } else if let Some(old) = old.filter(|_| is_new)
+                && git.get(&old)?.files != git.get(&new)?.files
+            {
                 votes.remove("Run-TryBot");
                 votes.remove("TryBot-Result");
             }
-            last = Some(patch_set);
         }
-        for (label, vote, who) in meta::values(footer, "Label:").filter_map(meta::vote) {
+        let set = meta::values(footer, "Label:").filter_map(meta::vote);
+        for (label, vote, who) in copied().chain(set) {
             let who = mail(who.unwrap_or(&commit.author.person)).to_owned();
             let of_label = votes.entry(label.to_owned()).or_default();
             match vote {

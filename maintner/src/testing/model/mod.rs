@@ -61,14 +61,24 @@ impl Model {
         if let Some(github) = &mutation.github {
             self.github.apply(github);
         }
-        if let Some(gerrit) = &mutation.gerrit
-            && !gerrit.project.is_empty()
-        {
-            let project = self.gerrit.entry(gerrit.project.clone()).or_default();
-            project.apply(gerrit, &mut self.git);
+        if let Some(gerrit) = &mutation.gerrit {
+            gerrit
+                .commits
+                .iter()
+                .for_each(|commit| self.git.add(commit));
+            self.finish();
+            if !gerrit.project.is_empty() {
+                let project = self.gerrit.entry(gerrit.project.clone()).or_default();
+                project.apply(gerrit, &self.git, self.as_original);
+            }
         }
-        for (name, project) in &mut self.gerrit {
-            project.finish(name, &self.git, self.as_original);
+        self.finish();
+    }
+
+    /// Commits may be what changes waited for.
+    fn finish(&mut self) {
+        for project in self.gerrit.values_mut() {
+            project.finish(&self.git, self.as_original);
         }
     }
 
