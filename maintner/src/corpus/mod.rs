@@ -21,6 +21,7 @@ mod commits;
 pub mod feed;
 mod gerrit;
 mod github;
+mod lanes;
 pub mod live;
 pub mod query;
 mod snapshot;

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 
 use super::{
-    commits::{AddError, Commits, Waiting},
+    commits::{AddError, Commits, Waiting, passed_over},
     gerrit, github,
 };
 use crate::{
@@ -70,14 +70,8 @@ impl State {
                 .apply(origins.github, github, &mut self.skipped)?;
         }
         if let Some(commit) = mutation.git.and_then(|git| git.commit) {
-            match self.commits.add(origins.git, &commit, waiting) {
-                Ok(_) => {}
-                Err(AddError::Full) => return Err(AddError::Full),
-                Err(error) => {
-                    tracing::debug!(%error, "passed over a commit");
-                    self.skipped += 1;
-                }
-            }
+            let added = self.commits.add(origins.git, &commit, waiting);
+            passed_over(added, &mut self.skipped)?;
         }
         if let Some(gerrit) = &mutation.gerrit {
             let Self {

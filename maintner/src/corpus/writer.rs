@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use super::{
     Compat, Snapshot,
     commits::{AddError, Waiting},
-    gerrit,
+    gerrit, lanes,
     live::Status,
     snapshot_file::Checkpoint,
     state::State,
@@ -18,7 +18,7 @@ use crate::{
         view::{self, View},
         wire::DecodeError,
     },
-    reclog::{self, Records},
+    reclog::{self, Record, Records},
     store::Misplaced,
 };
 
@@ -29,6 +29,7 @@ use crate::{
 pub struct Writer {
     state: State,
     waiting: Waiting,
+    options: Options,
     shared: Arc<Shared>,
 }
 
@@ -37,6 +38,9 @@ pub struct Writer {
 pub struct Options {
     /// What to make of Gerrit's data where the original reads them wrongly.
     pub compat: Compat,
+    /// Threads that a large piece of a log is applied with: 0 for as many as are of use on this
+    /// machine, which are never more than 2.
+    pub threads: usize,
 }
 
 /// What is known, live: hands out the newest [`Snapshot`]. Cheap to clone.
@@ -103,6 +107,7 @@ impl Writer {
     pub fn with_options(options: Options) -> Self {
         let mut writer = Self::new();
         writer.state.gerrit = gerrit::State::new(options.compat);
+        writer.options = options;
         writer
     }
 
@@ -115,11 +120,20 @@ impl Writer {
         }
     }
 
-    pub(super) fn from_checkpoint(Checkpoint { state, waiting }: Checkpoint) -> Self {
+    pub(super) fn from_checkpoint(checkpoint: Checkpoint, options: Options) -> Self {
+        let Checkpoint { state, waiting } = checkpoint;
         Self {
             state,
             waiting,
+            options,
             shared: Arc::default(),
+        }
+    }
+
+    fn threads(&self) -> usize {
+        match self.options.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
         }
     }
 
@@ -138,15 +152,29 @@ impl Writer {
     ///
     /// Fails at a damaged record; those before it were taken in.
     pub fn apply(&mut self, segment: u32, offset: u64, bytes: &Bytes) -> Result<(), ApplyError> {
+        let threads = match bytes.len() {
+            0..lanes::LARGE => 1,
+            _ => self.threads(),
+        };
+        self.apply_on(threads, segment, offset, bytes)
+    }
+
+    pub(super) fn apply_on(
+        &mut self,
+        threads: usize,
+        segment: u32,
+        offset: u64,
+        bytes: &Bytes,
+    ) -> Result<(), ApplyError> {
         let origins = self.state.push(segment, offset, bytes)?;
-        for record in Records::new(bytes, offset) {
+        let records = Records::new(bytes, offset);
+        if threads > 1 {
+            let Self { state, waiting, .. } = self;
+            return lanes::apply(state, waiting, origins, segment, records);
+        }
+        for record in records {
             let record = record?;
-            let mutation =
-                view::Mutation::decode(record.payload).map_err(|source| ApplyError::Mutation {
-                    segment,
-                    offset: record.offset,
-                    source,
-                })?;
+            let mutation = decode(segment, &record)?;
             match self.state.apply(origins, &mutation, &mut self.waiting) {
                 Ok(()) => {}
                 Err(AddError::Full) => return Err(ApplyError::Full),
@@ -216,6 +244,18 @@ impl Drop for Writer {
             }
         });
     }
+}
+
+/// The mutation that a record holds.
+pub(super) fn decode<'a>(
+    segment: u32,
+    record: &Record<'a>,
+) -> Result<view::Mutation<'a>, ApplyError> {
+    view::Mutation::decode(record.payload).map_err(|source| ApplyError::Mutation {
+        segment,
+        offset: record.offset,
+        source,
+    })
 }
 
 impl Corpus {

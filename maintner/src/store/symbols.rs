@@ -108,11 +108,20 @@ impl Texts {
 
     /// The symbol of `text`, which stands in `origin`; new if it has not occurred.
     pub fn intern(&mut self, origin: Origin<'_>, text: &[u8]) -> Symbol {
-        let hash = self.hasher.hash_one(text);
+        self.intern_hashed(self.hasher.hash_one(text), origin, text)
+    }
+
+    /// [`intern`](Self::intern), for a text whose `hash` by the [`hasher`](Self::hasher) is known.
+    pub(crate) fn intern_hashed(&mut self, hash: u64, origin: Origin<'_>, text: &[u8]) -> Symbol {
         match self.find_hashed(hash, text) {
             Some(row) => Symbol::from_number(row),
             None => self.add(hash, origin.span_of(text)),
         }
+    }
+
+    /// Hashes texts, which are byte slices.
+    pub(crate) fn hasher(&self) -> &Hasher {
+        &self.hasher
     }
 
     /// The symbol of the text at `span`; new if it has not occurred.

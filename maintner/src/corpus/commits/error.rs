@@ -1,4 +1,4 @@
-use super::Hash;
+use super::{CommitId, Hash};
 use crate::{parse::commit::CommitError, proto::wire::DecodeError};
 
 /// Why a commit was not taken in.
@@ -17,6 +17,9 @@ pub enum AddError {
         #[source]
         source: CommitError,
     },
+    /// It is no message of the schema.
+    #[error("commit cannot be decoded")]
+    Message(#[from] DecodeError),
     /// Its list of files cannot be read.
     #[error("commit {name} has an unreadable list of files")]
     Files {
@@ -29,4 +32,20 @@ pub enum AddError {
     /// The corpus has as many rows of a kind as it can have: 2^32 - 1.
     #[error("corpus is full")]
     Full,
+}
+
+/// Counts a commit that was not taken in, unless the corpus is full.
+pub(in crate::corpus) fn passed_over(
+    added: Result<CommitId, AddError>,
+    skipped: &mut u64,
+) -> Result<(), AddError> {
+    match added {
+        Ok(_) => Ok(()),
+        Err(AddError::Full) => Err(AddError::Full),
+        Err(error) => {
+            tracing::debug!(%error, "passed over a commit");
+            *skipped += 1;
+            Ok(())
+        }
+    }
 }

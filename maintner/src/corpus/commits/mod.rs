@@ -5,21 +5,23 @@ mod commit;
 mod error;
 mod hash;
 mod paths;
+mod prepared;
 mod settle;
 mod story;
 
 use ancestry::{Lineage, Links};
 pub use commit::{Commit, File, Signed};
 pub use error::AddError;
+pub(super) use error::passed_over;
 pub use hash::Hash;
 use paths::Paths;
+pub(super) use prepared::{Path, Prepared, Preparer};
 pub(super) use settle::Waiting;
 pub(super) use story::{NONE, Story};
 
 use crate::{
-    parse::{Facts, commit as object},
-    proto::view,
-    store::{Hasher, Index, Origin, Paged, Span, Texts, row, saved},
+    parse::Facts,
+    store::{Hasher, Index, Paged, Span, Texts, row, saved},
 };
 
 /// A commit of a corpus, by number. Numbers are given out in order of first mention and never
@@ -204,8 +206,7 @@ impl Commits {
     }
 
     /// The row of this name, a new one that is only mentioned if there is none.
-    fn find_or_mention(&mut self, name: Hash) -> Result<u32, AddError> {
-        let hash = self.hash(name);
+    fn find_or_mention(&mut self, hash: u64, name: Hash) -> Result<u32, AddError> {
         match self.find_hashed(hash, name) {
             Some(row) => Ok(row),
             None => self.push(hash, Row::mentioned(name)),
@@ -279,89 +280,6 @@ impl Commits {
     /// Where the line of first parents of a settled commit begins.
     pub(super) fn root(&self, id: u32) -> u32 {
         ancestry::at_depth(self, id, 0)
-    }
-
-    /// Takes a commit in that was read from `origin`. One that is known already is left as
-    /// it is: a commit's name says what is in it.
-    pub(super) fn add(
-        &mut self,
-        origin: Origin<'_>,
-        new: &view::GitCommit<'_>,
-        waiting: &mut Waiting,
-    ) -> Result<CommitId, AddError> {
-        let name = Hash::parse(new.sha1).ok_or_else(|| AddError::Name(new.sha1.to_owned()))?;
-        let hash = self.hash(name);
-        let found = self.find_hashed(hash, name);
-        if let Some(row) = found
-            && self.rows.get(row as usize).is_some_and(Row::is_known)
-        {
-            return Ok(CommitId(row));
-        }
-        let unreadable = |source| AddError::Object { name, source };
-        let object = object::parse(new.raw).map_err(unreadable)?;
-        let list = new.diff_tree.unwrap_or_default();
-        waiting.paths.clear();
-        for file in list.file {
-            let file = file.map_err(|source| AddError::Files { name, source })?;
-            let path = self.texts.intern(origin, file.file.as_bytes());
-            waiting.paths.push(path);
-        }
-
-        let (first_parent, more_parents) = self.add_parents(&object)?;
-        let files = origin.span_of(list.file.message());
-        let row = Row {
-            hash: name,
-            raw: origin.span_of(new.raw),
-            message_at: (new.raw.len() - object.message.len()) as u32,
-            files: (files.parts()[1], files.parts()[2]),
-            facts: Facts::of(object.message),
-            commit_time: object.committer.seconds,
-            first_parent,
-            more_parents,
-        };
-        // Its parents, mentioned meanwhile, may be itself.
-        let found = found.or_else(|| match first_parent {
-            NONE => None,
-            _ => self.find_hashed(hash, name),
-        });
-        let id = match found {
-            Some(id) => {
-                if let Some(mentioned) = self.rows.get_mut(id as usize) {
-                    *mentioned = row;
-                }
-                id
-            }
-            None => self.push(hash, row)?,
-        };
-        self.known_count += 1;
-        for &path in &waiting.paths {
-            self.paths.add(path, id)?;
-        }
-        self.settle(id, waiting);
-        Ok(CommitId(id))
-    }
-
-    fn add_parents(&mut self, object: &object::Commit<'_>) -> Result<(u32, u32), AddError> {
-        let mut names = object.parent_hashes().map(Hash);
-        let Some(first) = names.next() else {
-            return Ok((NONE, NONE));
-        };
-        let first = self.find_or_mention(first)?;
-        let Some(second) = names.next() else {
-            return Ok((first, NONE));
-        };
-        let at = u32::try_from(self.parents.len()).map_err(|_| AddError::Full)?;
-        self.parents.push(0);
-        let mut count = 0;
-        for name in std::iter::once(second).chain(names) {
-            let parent = self.find_or_mention(name)?;
-            self.parents.push(parent);
-            count += 1;
-        }
-        if let Some(stored) = self.parents.get_mut(at as usize) {
-            *stored = count;
-        }
-        Ok((first, at))
     }
 }
 

@@ -4,7 +4,7 @@ use super::{
     Commits,
     ancestry::{Lineage, Links},
 };
-use crate::store::{Opener, Paged, Saved, Saver, Symbol, Unusable};
+use crate::store::{Opener, Paged, Saved, Saver, Unusable};
 
 /// Who waits for a commit to know all of its ancestors. Belongs to the writer.
 #[derive(Debug, Clone, Default)]
@@ -16,8 +16,6 @@ pub(in crate::corpus) struct Waiting {
     changes: HashMap<u32, Vec<u32>>,
     /// Changes whose wait is over.
     woken: Vec<u32>,
-    /// The paths of the commit that is being added; kept for its memory.
-    pub(super) paths: Vec<Symbol>,
 }
 
 impl Waiting {

@@ -3,7 +3,10 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::*;
-use crate::proto::{self, view::View};
+use crate::proto::{
+    self,
+    view::{self, View},
+};
 
 /// A writer of commits that come as encoded messages.
 #[derive(Default)]

@@ -5,7 +5,7 @@ use super::{
     rows::{ChangeRow, PatchSetRow, ProjectRow, RefRow},
 };
 use crate::{
-    corpus::commits::{AddError, CommitId, Commits, Hash, NONE, Waiting},
+    corpus::commits::{AddError, CommitId, Commits, Hash, NONE, Waiting, passed_over},
     parse::line,
     proto::view,
     store::{Hasher, Index, Opener, Origin, Paged, Saved, Saver, Symbol, Unusable, saved},
@@ -80,24 +80,31 @@ impl State {
         mutation: &view::GerritMutation<'_>,
         skipped: &mut u64,
     ) -> Result<(), AddError> {
+        let new = mutation.commits;
+        let new = new.map(|commit| commit.map_err(AddError::from));
+        let add = |commits: &mut Commits, waiting: &mut Waiting, new: view::GitCommit<'_>| {
+            commits.add(origin, &new, waiting)
+        };
+        self.apply_with(commits, waiting, origin, mutation, skipped, new, add)
+    }
+
+    /// [`apply`](Self::apply), with the commits of the mutation in whatever form, and how to take
+    /// one in.
+    #[expect(clippy::too_many_arguments, reason = "two call it")]
+    pub(in crate::corpus) fn apply_with<C>(
+        &mut self,
+        commits: &mut Commits,
+        waiting: &mut Waiting,
+        origin: Origin<'_>,
+        mutation: &view::GerritMutation<'_>,
+        skipped: &mut u64,
+        new: impl Iterator<Item = Result<C, AddError>>,
+        mut add: impl FnMut(&mut Commits, &mut Waiting, C) -> Result<CommitId, AddError>,
+    ) -> Result<(), AddError> {
         let project = self.project(commits, origin, mutation.project)?;
-        for commit in mutation.commits {
-            let added = match commit {
-                Ok(commit) => commits.add(origin, &commit, waiting).map(|_| ()),
-                Err(error) => {
-                    tracing::debug!(%error, "passed over a commit");
-                    *skipped += 1;
-                    continue;
-                }
-            };
-            match added {
-                Ok(()) => {}
-                Err(AddError::Full) => return Err(AddError::Full),
-                Err(error) => {
-                    tracing::debug!(%error, "passed over a commit");
-                    *skipped += 1;
-                }
-            }
+        for commit in new {
+            let added = commit.and_then(|commit| add(commits, waiting, commit));
+            passed_over(added, skipped)?;
         }
         let Some(project) = project else {
             *skipped += (mutation.deleted_refs.len() + mutation.refs.len()) as u64;

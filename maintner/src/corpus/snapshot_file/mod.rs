@@ -251,7 +251,7 @@ impl SnapshotDir {
         let checkpoint = <Checkpoint as crate::store::Saved>::open(&mut opener)?;
         opener.finish()?;
         Ok(Opened {
-            writer: Writer::from_checkpoint(checkpoint),
+            writer: Writer::from_checkpoint(checkpoint, self.options),
             rest,
             file: path.to_owned(),
         })

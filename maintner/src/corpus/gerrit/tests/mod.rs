@@ -34,7 +34,7 @@ impl Log {
 
     fn with(compat: Compat) -> Self {
         Self {
-            writer: Writer::with_options(Options { compat }),
+            writer: Writer::with_options(Options { compat, threads: 1 }),
             written: 0,
             project: PROJECT,
         }

@@ -1,0 +1,215 @@
+//! What can be made of a commit without knowing the others: work for another thread.
+
+use super::{AddError, CommitId, Commits, Hash, NONE, Row, Waiting};
+use crate::{
+    parse::{Facts, commit as object},
+    proto::view,
+    store::{Hasher, Origin},
+};
+
+/// Prepares commits for [`Commits::add_prepared`].
+#[derive(Clone, Copy)]
+pub(in crate::corpus) struct Preparer<'h> {
+    /// Of names of commits.
+    pub(in crate::corpus) names: &'h Hasher,
+    /// Of texts.
+    pub(in crate::corpus) texts: &'h Hasher,
+}
+
+/// A commit by its name, and what it is.
+pub(in crate::corpus) struct Prepared<'a> {
+    name: Hash,
+    hash: u64,
+    content: Result<Content<'a>, AddError>,
+}
+
+pub(super) struct Content<'a> {
+    /// Without parents.
+    row: Row,
+    first_parent: Option<(Hash, u64)>,
+    /// If it has further parents.
+    merge: Option<object::Commit<'a>>,
+    /// How many of the paths are its own.
+    paths: usize,
+}
+
+/// The path of a file that a commit changed.
+pub(in crate::corpus) struct Path<'a> {
+    text: &'a str,
+    hash: u64,
+}
+
+impl Preparer<'_> {
+    /// Reads all of a commit; appends its paths.
+    pub(in crate::corpus) fn prepare<'a>(
+        &self,
+        origin: Origin<'a>,
+        new: &view::GitCommit<'a>,
+        paths: &mut Vec<Path<'a>>,
+    ) -> Result<Prepared<'a>, AddError> {
+        let (name, hash) = self.name(new)?;
+        let content = self.content(name, origin, new, paths);
+        Ok(Prepared {
+            name,
+            hash,
+            content,
+        })
+    }
+
+    fn name(&self, new: &view::GitCommit<'_>) -> Result<(Hash, u64), AddError> {
+        let name = Hash::parse(new.sha1).ok_or_else(|| AddError::Name(new.sha1.to_owned()))?;
+        Ok((name, self.names.hash_one(name)))
+    }
+
+    fn content<'a>(
+        &self,
+        name: Hash,
+        origin: Origin<'a>,
+        new: &view::GitCommit<'a>,
+        paths: &mut Vec<Path<'a>>,
+    ) -> Result<Content<'a>, AddError> {
+        let unreadable = |source| AddError::Object { name, source };
+        let object = object::parse(new.raw).map_err(unreadable)?;
+        let list = new.diff_tree.unwrap_or_default();
+        let first_path = paths.len();
+        for file in list.file {
+            let file = file.map_err(|source| {
+                paths.truncate(first_path);
+                AddError::Files { name, source }
+            })?;
+            paths.push(Path {
+                text: file.file,
+                hash: self.texts.hash_one(file.file.as_bytes()),
+            });
+        }
+        let files = origin.span_of(list.file.message());
+        let mut parents = object.parent_hashes().map(Hash);
+        let first_parent = parents.next().map(|name| (name, self.names.hash_one(name)));
+        Ok(Content {
+            row: Row {
+                hash: name,
+                raw: origin.span_of(new.raw),
+                message_at: (new.raw.len() - object.message.len()) as u32,
+                files: (files.parts()[1], files.parts()[2]),
+                facts: Facts::of(object.message),
+                commit_time: object.committer.seconds,
+                first_parent: NONE,
+                more_parents: NONE,
+            },
+            first_parent,
+            merge: parents.next().map(|_| object),
+            paths: paths.len() - first_path,
+        })
+    }
+}
+
+impl Commits {
+    /// What a [`Preparer`] needs.
+    pub(in crate::corpus) fn preparer(&self) -> Preparer<'_> {
+        Preparer {
+            names: &self.hasher,
+            texts: self.texts.hasher(),
+        }
+    }
+
+    /// Takes a commit in that was read from `origin`. One that is known already is left as it is: a
+    /// commit's name says what is in it.
+    pub(in crate::corpus) fn add(
+        &mut self,
+        origin: Origin<'_>,
+        new: &view::GitCommit<'_>,
+        waiting: &mut Waiting,
+    ) -> Result<CommitId, AddError> {
+        let preparer = self.preparer();
+        let (name, hash) = preparer.name(new)?;
+        let found = self.find_hashed(hash, name);
+        if let Some(id) = self.known_among(found) {
+            return Ok(id);
+        }
+        let mut paths = Vec::new();
+        let content = preparer.content(name, origin, new, &mut paths)?;
+        self.add_content(origin, hash, found, content, &mut paths.iter(), waiting)
+    }
+
+    /// Takes a commit in that was [prepared](Preparer::prepare), and its paths from `paths`.
+    pub(in crate::corpus) fn add_prepared<'a>(
+        &mut self,
+        origin: Origin<'_>,
+        new: Prepared<'_>,
+        paths: &mut impl Iterator<Item = &'a Path<'a>>,
+        waiting: &mut Waiting,
+    ) -> Result<CommitId, AddError> {
+        let found = self.find_hashed(new.hash, new.name);
+        if let Some(id) = self.known_among(found) {
+            if let Ok(content) = new.content {
+                paths.take(content.paths).for_each(drop);
+            }
+            return Ok(id);
+        }
+        self.add_content(origin, new.hash, found, new.content?, paths, waiting)
+    }
+
+    fn known_among(&self, found: Option<u32>) -> Option<CommitId> {
+        let id = found?;
+        let row = self.rows.get(id as usize)?;
+        row.is_known().then_some(CommitId(id))
+    }
+
+    /// Takes in a commit that is not known; `found` is its row if others have mentioned it.
+    fn add_content<'a>(
+        &mut self,
+        origin: Origin<'_>,
+        hash: u64,
+        found: Option<u32>,
+        content: Content<'_>,
+        paths: &mut impl Iterator<Item = &'a Path<'a>>,
+        waiting: &mut Waiting,
+    ) -> Result<CommitId, AddError> {
+        let mut row = content.row;
+        let name = row.hash;
+        if let Some((parent, hash)) = content.first_parent {
+            row.first_parent = self.find_or_mention(hash, parent)?;
+        }
+        if let Some(merge) = content.merge {
+            row.more_parents = self.add_more_parents(&merge)?;
+        }
+        // Its parents, mentioned meanwhile, may be itself.
+        let found = found.or_else(|| match row.first_parent {
+            NONE => None,
+            _ => self.find_hashed(hash, name),
+        });
+        let id = match found {
+            Some(id) => {
+                if let Some(mentioned) = self.rows.get_mut(id as usize) {
+                    *mentioned = row;
+                }
+                id
+            }
+            None => self.push(hash, row)?,
+        };
+        self.known_count += 1;
+        for path in paths.take(content.paths) {
+            let text = path.text.as_bytes();
+            let path = self.texts.intern_hashed(path.hash, origin, text);
+            self.paths.add(path, id)?;
+        }
+        self.settle(id, waiting);
+        Ok(CommitId(id))
+    }
+
+    /// Where the parents behind the first stand.
+    fn add_more_parents(&mut self, merge: &object::Commit<'_>) -> Result<u32, AddError> {
+        let at = u32::try_from(self.parents.len()).map_err(|_| AddError::Full)?;
+        self.parents.push(0);
+        let mut count = 0;
+        for name in merge.parent_hashes().map(Hash).skip(1) {
+            let parent = self.find_or_mention(self.hash(name), name)?;
+            self.parents.push(parent);
+            count += 1;
+        }
+        if let Some(stored) = self.parents.get_mut(at as usize) {
+            *stored = count;
+        }
+        Ok(at)
+    }
+}
