@@ -23,6 +23,19 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Find issues and changes: maintq query 'is:open label:NeedsFix sort:updated-desc'
+    #[command(after_help = QUERIES)]
+    Query {
+        /// Words and terms, as in GitHub's search; all of them have to hold
+        #[arg(required = true)]
+        query: Vec<String>,
+        /// Read this log instead of the server's: an address ending in /logs, or a folder
+        #[arg(long)]
+        log: Option<String>,
+        /// Print no more than this many
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
     /// Tell whether a commit descends from another
     HasAncestor {
         /// 40 hex digits
@@ -56,6 +69,17 @@ pub(crate) enum Command {
         shell: Shell,
     },
 }
+
+/// What can be asked, in short.
+const QUERIES: &str = "\
+Terms:
+  is:open is:closed is:issue is:pr is:cl is:merged is:abandoned is:wip
+  repo:OWNER/NAME label:NAME milestone:TITLE author:LOGIN assignee:LOGIN
+  no:label no:milestone no:assignee created:2018-01-01..2018-07-09 updated:>2018-07-01
+  project:NAME branch:NAME owner:TEXT file:PATH hashtag:NAME issue:OWNER/NAME#N
+  in:title sort:updated-desc, and - in front of a term for what must not hold
+
+A term that begins with - comes after --: maintq query -- is:open -label:NeedsFix";
 
 #[derive(Debug, Args)]
 pub(crate) struct Dashboard {

@@ -2,8 +2,9 @@
 
 mod cli;
 mod print;
+mod query;
 
-use std::{process::ExitCode, time::Duration};
+use std::{io::ErrorKind, process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
 use clap::{CommandFactory, Parser};
@@ -53,6 +54,17 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         let mut command = Cli::command();
         clap_complete::generate(shell, &mut command, "maintq", &mut std::io::stdout());
         return Ok(());
+    }
+    if let Command::Query { query, log, limit } = command {
+        let query = query.join(" ").parse()?;
+        let log = log.unwrap_or_else(|| format!("{}/logs", url(&server)));
+        let corpus = godata::open(&log).await?;
+        let mut to = std::io::stdout().lock();
+        return match query::print(&corpus.snapshot(), &query, limit, json, &mut to) {
+            // Whoever reads has seen enough.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            printed => Ok(printed?),
+        };
     }
     let mut client = connect(&server).await?;
     let refused = |status: tonic::Status| match status.code() {
@@ -107,7 +119,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             let response = client.get_dashboard(request).await.map_err(refused)?;
             response.into_inner().json()
         }
-        Command::Completions { .. } => return Ok(()),
+        Command::Query { .. } | Command::Completions { .. } => return Ok(()),
     };
     if json {
         println!("{answer:#}");
