@@ -1,36 +1,36 @@
 //! A project's whole history, as the Go project's maintner keeps it.
 //!
-//! Everything that happens to a project on GitHub, on Gerrit and in git becomes a *mutation*, and
-//! all mutations stand in one append-only log. So far this crate has:
+//! Everything that happens to a project on GitHub, on Gerrit and in git becomes a *mutation*, all
+//! mutations stand in one append-only log, and what the log says is a *corpus* in memory.
 //!
-//! * [`reclog`]: records in a file, read without copying, appended without losing any.
+//! * [`corpus`]: what a log says: GitHub, Gerrit and git, live, by snapshots that never change;
+//!   queries, a feed of changes, a file to start from.
 //! * [`log`]: where a log comes from and where it goes: memory, a directory, the network.
 //! * [`leader`]: the one who writes a log, and knows at once what it says.
+//! * [`sync`]: those who find out what happens; so far in git repositories (feature `git`).
+//! * `pages`: a corpus in a browser (feature `pages`).
+//! * `api`: the questions a leader answers over gRPC (feature `grpc`).
+//! * [`reclog`]: records in a file, read without copying, appended without losing any.
 //! * [`proto`]: the messages in the records.
 //! * [`parse`]: commits, meta commits of Gerrit, mentions of issues.
-//! * [`corpus`]: what a log says; so far commits and their ancestry.
-//! * `pages`: a corpus in a browser (feature `pages`).
-//! * [`sync`]: those who find out what happens; so far in git repositories (feature `git`).
-//! * `testing`: histories made from a seed (feature `testing`).
 //! * [`store`]: rows, indices and text that versions of a corpus share.
+//! * `testing`: histories made from a seed, a plain model to compare with (feature `testing`).
 //!
 //! ```
-//! use maintner::{proto::{Mutation, view::{self, View}}, reclog::{Header, Records}};
-//! use prost::Message;
+//! # #[cfg(feature = "testing")] {
+//! use maintner::{corpus::Snapshot, testing::History};
 //!
-//! let nothing = Mutation::default().encode_to_vec();
-//! let mut log = Header::new(0, nothing.len() as u64).to_vec();
-//! log.extend(nothing);
-//! for record in Records::new(&log, 0) {
-//!     let mutation = view::Mutation::decode(record?.payload)?;
-//!     assert!(mutation.github_issue.is_none());
+//! let snapshot = Snapshot::of_log(History::new(1).log(200_000))?;
+//! for repo in snapshot.github().repos() {
+//!     println!("{repo}: {} open issues", repo.issues().open().count());
 //! }
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }
+//! # Ok::<(), maintner::corpus::ApplyError>(())
 //! ```
+//!
+//! Not yet: pollers of GitHub and Gerrit; a log whose leader keeps it in an object store.
 //!
 //! Features: `net` (default) follows logs on servers, `serve` serves them.
-//!
-//! Not yet: a log whose leader keeps it in an object store.
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
