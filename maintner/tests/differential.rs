@@ -61,7 +61,7 @@ fn assert_same(what: &str, corpus: &Value, expected: &Value) {
 
 #[test]
 fn a_history_is_read_as_the_model_reads_it() {
-    let mutations: Vec<Mutation> = History::new(5).take(2500).collect();
+    let mutations: Vec<Mutation> = History::new(5).take(2000).collect();
     let log = log(&mutations);
     let expected = model(&mutations);
     let at_once = Snapshot::of_log(log.clone()).unwrap();
@@ -122,7 +122,7 @@ fn a_change_that_became_complete_stays_so_whenever_it_is_published() {
 
 #[test]
 fn told_twice_is_told_once() {
-    let mutations: Vec<Mutation> = History::new(8).take(3000).collect();
+    let mutations: Vec<Mutation> = History::new(8).take(1500).collect();
     let (once, twice) = (log(&mutations), log(mutations.iter().chain(&mutations)));
     let [once, twice] = [once, twice].map(|log| {
         let mut dump = dump(&Snapshot::of_log(log).unwrap());
@@ -145,7 +145,7 @@ fn told_twice_is_told_once() {
 
 #[test]
 fn what_does_not_depend_on_each_other_may_come_in_any_order() {
-    let mutations: Vec<Mutation> = History::new(9).take(3000).collect();
+    let mutations: Vec<Mutation> = History::new(9).take(1500).collect();
     let expected = dump(&Snapshot::of_log(log(&mutations)).unwrap());
     let is_github = |mutation: &&Mutation| mutation.gerrit.is_none();
     let (github, gerrit): (Vec<&Mutation>, Vec<&Mutation>) = mutations.iter().partition(is_github);
