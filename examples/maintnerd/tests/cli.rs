@@ -218,7 +218,11 @@ fn what_was_seen_survives_a_kill() {
         let server = Server::start(data.path(), &["--git", &git]);
         let commit = repo.commit(&format!("turn {turn}"));
         let mut len = 0;
-        while !server.page("/local/it/log/HEAD").contains(&commit) {
+        // Not even the project is there before the first look at the repository.
+        let shows = |(status, page): (String, Vec<u8>)| {
+            status == "200" && String::from_utf8_lossy(&page).contains(&commit)
+        };
+        while !shows(server.get("/local/it/log/HEAD")) {
             len = server.longer_than(len);
         }
         let (_, log) = server.get("/logs/0");
