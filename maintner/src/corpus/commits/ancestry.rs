@@ -8,6 +8,7 @@
 
 use std::collections::HashSet;
 
+use super::NONE;
 use crate::store::row;
 
 row! {
@@ -20,6 +21,9 @@ row! {
         depth: u32,
         /// A commit further back on that line, itself at its beginning.
         shortcut: u32,
+        /// The newest commit on that line that has several parents, be it itself; [`NONE`] if there
+        /// is none: then nothing but the line descends.
+        merge: u32,
     }
 }
 
@@ -38,13 +42,16 @@ impl Lineage {
         let parents = links.parents_of(id);
         let generation = parents.map(|parent| links.lineage(parent).generation).max();
         let generation = generation.unwrap_or(0).saturating_add(1);
-        let Some(parent) = links.parents_of(id).next() else {
+        let mut parents = links.parents_of(id);
+        let Some(parent) = parents.next() else {
             return Self {
                 generation,
                 depth: 0,
                 shortcut: id,
+                merge: NONE,
             };
         };
+        let is_merge = parents.next().is_some();
         let first = links.lineage(parent);
         let second = links.lineage(first.shortcut);
         let third = links.lineage(second.shortcut);
@@ -54,6 +61,7 @@ impl Lineage {
             generation,
             depth: first.depth.saturating_add(1),
             shortcut: if equal { second.shortcut } else { parent },
+            merge: if is_merge { id } else { first.merge },
         }
     }
 }
@@ -74,11 +82,32 @@ pub(super) fn has_ancestor(links: &impl Links, commit: u32, ancestor: u32) -> bo
         if !to.is_settled() || to.generation >= from.generation {
             return false;
         }
-        if on_first_parents(links, commit, ancestor) {
-            return true;
-        }
+        return on_first_parents(links, commit, ancestor) || over_merges(links, commit, ancestor);
     }
     search(links, commit, ancestor)
+}
+
+/// Whether `ancestor` is on the line of first parents of a parent of one of the merges that `commit`
+/// descends from; both are settled. Between merges there is nothing to look at.
+fn over_merges(links: &impl Links, commit: u32, ancestor: u32) -> bool {
+    let lowest = links.lineage(ancestor).generation;
+    let mut seen = HashSet::new();
+    let mut open = vec![links.lineage(commit).merge];
+    while let Some(merge) = open.pop() {
+        if merge == NONE || links.lineage(merge).generation <= lowest || !seen.insert(merge) {
+            continue;
+        }
+        for parent in links.parents_of(merge) {
+            let lineage = links.lineage(parent);
+            if lineage.generation >= lowest {
+                if on_first_parents(links, parent, ancestor) {
+                    return true;
+                }
+                open.push(lineage.merge);
+            }
+        }
+    }
+    false
 }
 
 /// Whether `ancestor` is on the line of first parents of `commit`; both are settled.
@@ -123,7 +152,8 @@ pub(super) fn fork(links: &impl Links, one: u32, other: u32) -> Option<u32> {
     Some(one)
 }
 
-/// Looks at all ancestors that may descend from `ancestor`.
+/// Looks at all ancestors that may descend from `ancestor`: where some are missing, there is no better
+/// way.
 fn search(links: &impl Links, commit: u32, ancestor: u32) -> bool {
     let lowest = links.lineage(ancestor).generation;
     let mut seen = HashSet::new();

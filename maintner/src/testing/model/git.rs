@@ -44,10 +44,10 @@ fn signed(line: &str) -> Option<Signed> {
         return None;
     }
     let digits = zone.strip_prefix(['+', '-'])?;
-    if digits.len() < 4 || !digits.chars().all(|digit| digit.is_ascii_digit()) {
+    if !(4..=5).contains(&digits.len()) || !digits.chars().all(|digit| digit.is_ascii_digit()) {
         return None;
     }
-    let number: i32 = digits.parse().ok().filter(|&number| number < 100_000)?;
+    let number: i32 = digits.parse().ok()?;
     let east = number / 100 * 3600 + number % 100 * 60;
     Some(Signed {
         person: person.to_owned(),
