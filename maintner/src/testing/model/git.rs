@@ -56,6 +56,13 @@ fn signed(line: &str) -> Option<Signed> {
     })
 }
 
+/// Of a name in another encoding than UTF-8, the mail address alone is left.
+fn readable(value: &[u8]) -> Option<&str> {
+    let mail = value.iter().position(|&byte| byte == b'<');
+    let text = std::str::from_utf8(value).ok();
+    text.or_else(|| std::str::from_utf8(&value[mail?..]).ok())
+}
+
 fn parse(raw: &[u8]) -> Option<Commit> {
     let blank = raw.windows(2).position(|pair| pair == b"\n\n")?;
     let message = &raw[blank + 2..];
@@ -66,14 +73,16 @@ fn parse(raw: &[u8]) -> Option<Commit> {
         .map_or("", |chunk| chunk.valid());
     let (mut tree, mut parents, mut author, mut committer) = (None, vec![], None, None);
     for line in raw[..blank].split(|&byte| byte == b'\n') {
-        let Ok(line) = std::str::from_utf8(line) else {
-            continue;
-        };
-        match line.split_once(' ') {
-            Some(("tree", value)) if tree.is_none() => tree = Some(value.to_owned()),
-            Some(("parent", value)) => parents.extend(hash(value)),
-            Some(("author", value)) if author.is_none() => author = Some(signed(value)),
-            Some(("committer", value)) if committer.is_none() => committer = Some(signed(value)),
+        let mut words = line.splitn(2, |&byte| byte == b' ');
+        let (key, value) = (words.next()?, words.next().unwrap_or_default());
+        let text = std::str::from_utf8(value).ok();
+        match key {
+            b"tree" if tree.is_none() => tree = text.map(str::to_owned),
+            b"parent" => parents.extend(text.and_then(hash)),
+            b"author" if author.is_none() => author = Some(readable(value).and_then(signed)),
+            b"committer" if committer.is_none() => {
+                committer = Some(readable(value).and_then(signed));
+            }
             _ => {}
         }
     }
