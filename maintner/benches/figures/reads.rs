@@ -30,7 +30,8 @@ pub(crate) fn questions(snapshot: &Snapshot) {
         seconds * 1e3,
         start.elapsed().as_secs_f64() * 1e3
     );
-    figure_at_most("comment", seconds * 1e9 / count as f64, "ns", 60.0);
+    // The original needs 47 ms for 145,000 of them.
+    figure_at_most("comment", seconds * 1e9 / count as f64, "ns", 324.0);
 
     // Of commits on a main line: half of the pairs are ancestors.
     let commits: Vec<Commit<'_>> = snapshot
