@@ -1,10 +1,10 @@
-//! A bot that asks for a label on each open issue that has none, as soon as it is opened:
-//! `cargo run -p godata --example bot [LOG]`.
+//! A bot that asks for a label on each open issue that has none, and for a reviewer on each open
+//! change that has none, as soon as they appear: `cargo run -p godata --example bot [LOG]`.
 //!
 //! Without an argument it looks at the invented history in `godata/data` and ends; given the address of
 //! a log, it goes on for ever. `BOT_FROM` is the cursor that it printed last: it begins there.
 
-use godata::maintner::corpus::feed::FollowOptions;
+use godata::maintner::corpus::{Change, Issue, feed::FollowOptions};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -17,18 +17,23 @@ async fn main() -> anyhow::Result<()> {
     };
     let mut feed = corpus.follow(from);
     while let Some(batch) = feed.next().await {
-        let changed = batch.issues().map(|change| change.issue);
-        // The first time, and after a split, everything may have changed.
-        let issues: Vec<_> = if batch.resynced() {
-            let repos = batch.snapshot().github().repos();
-            repos.flat_map(|repo| repo.issues()).collect()
+        if batch.resynced() {
+            // The first time, and after a split, everything may have changed.
+            let (github, gerrit) = (batch.snapshot().github(), batch.snapshot().gerrit());
+            github
+                .repos()
+                .flat_map(|repo| repo.issues())
+                .for_each(look_at_issue);
+            gerrit
+                .projects()
+                .flat_map(|project| project.open_cls())
+                .for_each(look_at_change);
         } else {
-            changed.collect()
-        };
-        for issue in issues {
-            if issue.is_open() && !issue.is_pull_request() && issue.labels().next().is_none() {
-                println!("{} needs a label: {}", issue.reference(), issue.title());
-            }
+            batch
+                .issues()
+                .for_each(|change| look_at_issue(change.issue));
+            let new = batch.cls().filter(|change| change.what.created());
+            new.for_each(|change| look_at_change(change.cl));
         }
         println!("handled up to BOT_FROM={}", batch.cursor());
         if log.is_none() {
@@ -36,4 +41,16 @@ async fn main() -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+fn look_at_issue(issue: Issue<'_>) {
+    if issue.is_open() && !issue.is_pull_request() && issue.labels().next().is_none() {
+        println!("{} needs a label: {}", issue.reference(), issue.title());
+    }
+}
+
+fn look_at_change(change: Change<'_>) {
+    if change.is_open() && !change.is_private() && change.reviewers().is_empty() {
+        println!("{} needs a reviewer: {}", change.url(), change.subject());
+    }
 }

@@ -4,7 +4,10 @@ use super::{
     Commits,
     ancestry::{Lineage, Links},
 };
-use crate::store::{Opener, Paged, Saved, Saver, Unusable};
+use crate::{
+    corpus::gerrit::Place,
+    store::{Opener, Paged, Saved, Saver, Unusable},
+};
 
 /// Who waits for a commit to know all of its ancestors. Belongs to the writer.
 #[derive(Debug, Clone, Default)]
@@ -14,8 +17,8 @@ pub(in crate::corpus) struct Waiting {
     commits: HashMap<u32, Vec<(u32, usize)>>,
     /// Changes of Gerrit by the meta commit that their ref points to.
     changes: HashMap<u32, Vec<u32>>,
-    /// Changes whose wait is over.
-    woken: Vec<u32>,
+    /// Changes whose wait is over, and the commit that ended it.
+    woken: Vec<(u32, Place)>,
 }
 
 impl Waiting {
@@ -27,8 +30,8 @@ impl Waiting {
         }
     }
 
-    /// Changes whose wait is over, each named once.
-    pub(in crate::corpus) fn take_woken(&mut self) -> Vec<u32> {
+    /// Changes whose wait is over, each named once, and the commits that ended it.
+    pub(in crate::corpus) fn take_woken(&mut self) -> Vec<(u32, Place)> {
         std::mem::take(&mut self.woken)
     }
 
@@ -56,7 +59,8 @@ impl Saved for Waiting {
         }
         commits.save(to)?;
         changes.save(to)?;
-        self.woken.iter().copied().collect::<Paged<u32>>().save(to)
+        let woken = self.woken.iter().copied();
+        woken.collect::<Paged<(u32, Place)>>().save(to)
     }
 
     fn open(from: &mut Opener) -> Result<Self, Unusable> {
@@ -76,6 +80,8 @@ impl Commits {
     /// Finds out the standing of a commit, and of those that waited for it, as soon as all their
     /// ancestors are known. Looks at each parent once, however many a commit has.
     pub(super) fn settle(&mut self, id: u32, waiting: &mut Waiting) {
+        let place = self.rows.get(id as usize).map(|row| Place::of(row.raw));
+        let place = place.unwrap_or_default();
         let mut next = Some((id, 0));
         let mut ready = Vec::new();
         while let Some((id, looked_at)) = next {
@@ -92,7 +98,8 @@ impl Commits {
                 }
                 if !waiting.changes.is_empty() {
                     let changes = waiting.changes.remove(&id);
-                    waiting.woken.extend(changes.into_iter().flatten());
+                    let changes = changes.into_iter().flatten();
+                    waiting.woken.extend(changes.map(|change| (change, place)));
                 }
             }
             next = ready.pop();

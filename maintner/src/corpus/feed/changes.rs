@@ -1,24 +1,29 @@
 //! What records say has changed.
 
-use std::collections::{HashMap, hash_map::Entry};
+use std::collections::HashMap;
 
-use super::super::{Hash, Snapshot, github::GitHub};
+use super::{
+    super::{Hash, LabelId, MilestoneId, Snapshot, github::GitHub},
+    cls::ClWhat,
+};
 use crate::{
+    log::Position,
     proto::view,
     store::{Origin, Span},
 };
 
-/// What happened to an issue, as its mutations have it. More than one thing may have.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct What(u32);
-
+/// Declares a set of things that may have happened, and a question for each.
 macro_rules! whats {
-    ($($(#[$doc:meta])* $constant:ident $name:ident = $bit:literal,)*) => {
-        impl What {
-            $(
-                const $constant: Self = Self(1 << $bit);
+    ($(#[$doc:meta])* $what:ident { $($(#[$one:meta])* $constant:ident $name:ident = $bit:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+        pub struct $what(pub(super) u32);
 
-                $(#[$doc])*
+        impl $what {
+            $(
+                pub(super) const $constant: Self = Self(1 << $bit);
+
+                $(#[$one])*
                 pub fn $name(self) -> bool {
                     self.0 & Self::$constant.0 != 0
                 }
@@ -29,48 +34,58 @@ macro_rules! whats {
                 let all = [$((Self::$constant, stringify!($name))),*];
                 all.into_iter().filter(move |(what, _)| self.0 & what.0 != 0).map(|(_, name)| name)
             }
+
+            /// Those of `all` that are so.
+            pub(super) fn those<const N: usize>(all: [(Self, bool); N]) -> Self {
+                let all = all.into_iter().filter(|(_, is_so)| *is_so);
+                Self(all.fold(0, |what, (one, _)| what | one.0))
+            }
+        }
+
+        impl std::fmt::Debug for $what {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_set().entries(self.names()).finish()
+            }
         }
     };
 }
+pub(super) use whats;
 
 whats! {
-    /// It is new.
-    OPENED opened = 0,
-    /// It was closed.
-    CLOSED closed = 1,
-    /// It was opened again.
-    REOPENED reopened = 2,
-    /// It is gone.
-    GONE gone = 3,
-    /// Its title or its text changed.
-    EDITED edited = 4,
-    /// It has labels that it did not have.
-    LABELED labeled = 5,
-    /// It lost labels.
-    UNLABELED unlabeled = 6,
-    /// It was put into a milestone.
-    MILESTONED milestoned = 7,
-    /// It was taken out of its milestone.
-    DEMILESTONED demilestoned = 8,
-    /// People were assigned.
-    ASSIGNED assigned = 9,
-    /// People are not assigned any more.
-    UNASSIGNED unassigned = 10,
-    /// The conversation was locked or unlocked.
-    LOCK_CHANGED lock_changed = 11,
-    /// It has new comments, or some changed.
-    COMMENTED commented = 12,
-    /// Events happened.
-    HAPPENED happened = 13,
-    /// It was reviewed.
-    REVIEWED reviewed = 14,
-    /// GitHub says that something changed, even if nothing above tells what.
-    UPDATED updated = 15,
-}
-
-impl std::fmt::Debug for What {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.names()).finish()
+    /// What happened to an issue, as its mutations have it. More than one thing may have.
+    What {
+        /// It is new.
+        OPENED opened = 0,
+        /// It was closed.
+        CLOSED closed = 1,
+        /// It was opened again.
+        REOPENED reopened = 2,
+        /// It is gone.
+        GONE gone = 3,
+        /// Its title or its text changed.
+        EDITED edited = 4,
+        /// It has labels that it did not have.
+        LABELED labeled = 5,
+        /// It lost labels.
+        UNLABELED unlabeled = 6,
+        /// It was put into a milestone.
+        MILESTONED milestoned = 7,
+        /// It was taken out of its milestone.
+        DEMILESTONED demilestoned = 8,
+        /// People were assigned.
+        ASSIGNED assigned = 9,
+        /// People are not assigned any more.
+        UNASSIGNED unassigned = 10,
+        /// The conversation was locked or unlocked.
+        LOCK_CHANGED lock_changed = 11,
+        /// It has new comments, or some changed.
+        COMMENTED commented = 12,
+        /// Events happened.
+        HAPPENED happened = 13,
+        /// It was reviewed.
+        REVIEWED reviewed = 14,
+        /// GitHub says that something changed, even if nothing above tells what.
+        UPDATED updated = 15,
     }
 }
 
@@ -82,7 +97,7 @@ impl What {
         let is_new = new.created.is_some();
         let closed = new.closed.map(|closed| closed.val);
         let has_text = !new.title.is_empty() || !new.body.is_empty() || new.body_change.is_some();
-        let all = [
+        Self::those([
             (Self::OPENED, is_new),
             (Self::CLOSED, closed == Some(true)),
             (Self::REOPENED, closed == Some(false) && !is_new),
@@ -98,9 +113,7 @@ impl What {
             (Self::HAPPENED, new.event.len() > 0),
             (Self::REVIEWED, new.review.len() > 0),
             (Self::UPDATED, new.updated.is_some()),
-        ];
-        let all = all.into_iter().filter(|(_, is_so)| *is_so);
-        Self(all.fold(0, |what, (one, _)| what | one.0))
+        ])
     }
 }
 
@@ -111,6 +124,7 @@ pub(super) enum Change {
     Label(u32),
     Milestone(u32),
     Commit(Hash),
+    Cl(u32, ClWhat),
     Ref {
         project: Span,
         name: Span,
@@ -130,6 +144,7 @@ enum Seen {
     Issue(u32),
     Label(u32),
     Milestone(u32),
+    Cl(u32),
 }
 
 impl Changes {
@@ -150,7 +165,7 @@ impl Changes {
     ) {
         let github = snapshot.github();
         if let Some(issue) = &mutation.github_issue {
-            self.add_issue(github, issue);
+            self.add_issue(github, origin, issue);
         }
         if let Some(repo) = &mutation.github {
             self.add_repo(github, repo);
@@ -182,26 +197,45 @@ impl Changes {
         }
     }
 
-    fn add_issue(&mut self, github: GitHub<'_>, new: &view::GithubIssueMutation<'_>) {
+    fn add_issue(
+        &mut self,
+        github: GitHub<'_>,
+        origin: Origin<'_>,
+        new: &view::GithubIssueMutation<'_>,
+    ) {
         let what = What::of(new);
-        let issue = github
-            .repo(new.owner, new.repo)
-            .and_then(|repo| repo.issue(new.number));
+        let Some(repo) = github.repo(new.owner, new.repo) else {
+            return;
+        };
+        let issue = repo.issue(new.number);
         if let Some(issue) = issue.filter(|_| what != What::default()) {
-            match self.seen.entry(Seen::Issue(issue.row_number())) {
-                Entry::Vacant(seen) => {
-                    seen.insert(self.list.len());
-                    self.list.push(Change::Issue(issue.row_number(), what));
-                }
-                Entry::Occupied(seen) => {
-                    if let Some(Change::Issue(_, all)) = self.list.get_mut(*seen.get()) {
-                        all.0 |= what.0;
-                    }
-                }
+            let at = issue.row_number();
+            let all = self.add_once(Seen::Issue(at), Change::Issue(at, What::default()));
+            if let Some(Change::Issue(_, all)) = all {
+                all.0 |= what.0;
             }
         }
-        // What an issue says of labels and milestones changes those of the repository, too; who
-        // wants to know looks at the issue.
+        // The newest name is the one that is not as it was before.
+        let added = new.add_label.flatten();
+        for label in added.filter(|label| !label.name.is_empty()) {
+            let label = repo
+                .label(LabelId(label.id))
+                .filter(|known| known.name_place() == origin.span_of(label.name.as_bytes()));
+            if let Some(label) = label {
+                let at = label.row_number();
+                self.add_once(Seen::Label(at), Change::Label(at));
+            }
+        }
+        let named = !new.milestone_title.is_empty() && !new.no_milestone;
+        let milestone = repo
+            .milestone(MilestoneId(new.milestone_id))
+            .filter(|known| {
+                named && known.title_place() == origin.span_of(new.milestone_title.as_bytes())
+            });
+        if let Some(milestone) = milestone {
+            let at = milestone.row_number();
+            self.add_once(Seen::Milestone(at), Change::Milestone(at));
+        }
     }
 
     fn add_repo(&mut self, github: GitHub<'_>, new: &view::GithubMutation<'_>) {
@@ -209,24 +243,37 @@ impl Changes {
             return;
         };
         for label in new.labels.flatten() {
-            if let Some(label) = repo.label(super::super::LabelId(label.id)) {
+            if let Some(label) = repo.label(LabelId(label.id)) {
                 let at = label.row_number();
                 self.add_once(Seen::Label(at), Change::Label(at));
             }
         }
         for milestone in new.milestones.flatten() {
-            if let Some(milestone) = repo.milestone(super::super::MilestoneId(milestone.id)) {
+            if let Some(milestone) = repo.milestone(MilestoneId(milestone.id)) {
                 let at = milestone.row_number();
                 self.add_once(Seen::Milestone(at), Change::Milestone(at));
             }
         }
     }
 
-    fn add_once(&mut self, seen: Seen, change: Change) {
-        if let Entry::Vacant(entry) = self.seen.entry(seen) {
-            entry.insert(self.list.len());
+    /// Adds what became of changes between two places of the log.
+    pub(super) fn add_cls(&mut self, snapshot: &Snapshot, from: Position, to: Position) {
+        let gerrit = snapshot.gerrit();
+        for step in gerrit.steps(from, to) {
+            let cl = Change::Cl(step.change, ClWhat::default());
+            if let Some(Change::Cl(_, all)) = self.add_once(Seen::Cl(step.change), cl) {
+                all.0 |= ClWhat::of(snapshot.commits(), gerrit.is_compat(), step).0;
+            }
+        }
+    }
+
+    /// Adds a change unless it is there; gives the one that is.
+    fn add_once(&mut self, seen: Seen, change: Change) -> Option<&mut Change> {
+        let at = *self.seen.entry(seen).or_insert(self.list.len());
+        if at == self.list.len() {
             self.list.push(change);
         }
+        self.list.get_mut(at)
     }
 
     fn add_commit(&mut self, snapshot: &Snapshot, name: Option<&str>) {

@@ -1,13 +1,15 @@
 //! What changes, as it does.
 //!
-//! A [`Feed`] tells which issues, changes, refs and commits the records of the log are about, from
-//! any place of the log on. It is derived from the records themselves, so that nobody pays who does
-//! not follow, and who was away misses nothing.
+//! A [`Feed`] tells to which issues and changes something happened, and what; which refs moved, which
+//! commits came; from any place of the log on. It is derived from the log itself, so that who was
+//! away misses nothing.
 
 mod changes;
+mod cls;
 mod cursor;
 
 pub use changes::What;
+pub use cls::ClWhat;
 pub use cursor::{Cursor, ParseCursorError};
 
 use self::changes::{Change, Changes};
@@ -95,6 +97,16 @@ pub struct IssueChange<'s> {
     pub issue: Issue<'s>,
     /// What happened to it.
     pub what: What,
+}
+
+/// A change on Gerrit that is not as it was.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct ClChange<'s> {
+    /// The change, as the batch's snapshot has it. It may be private.
+    pub cl: super::Change<'s>,
+    /// What happened to it.
+    pub what: ClWhat,
 }
 
 /// A ref that points elsewhere, is new, or is gone.
@@ -220,6 +232,7 @@ fn read(snapshot: &Snapshot, from: Position) -> Option<(Changes, Position)> {
             }
         }
     }
+    changes.add_cls(snapshot, from, position);
     Some((changes, position))
 }
 
@@ -252,6 +265,20 @@ impl Batch {
         })
     }
 
+    /// Changes on Gerrit to which something happened, each once, in the order in which it first did.
+    ///
+    /// A change is told of once there is enough of it to see it
+    /// ([`Project::cl`](super::Project::cl)), with all that happened before.
+    pub fn cls(&self) -> impl Iterator<Item = ClChange<'_>> {
+        self.changes.iter().filter_map(|change| match *change {
+            Change::Cl(at, what) => {
+                let cl = self.snapshot.gerrit().change_at(at)?;
+                Some(ClChange { cl, what })
+            }
+            _ => None,
+        })
+    }
+
     /// Labels that are new or renamed, each once.
     pub fn labels(&self) -> impl Iterator<Item = Label<'_>> {
         self.changes.iter().filter_map(|change| match *change {
@@ -276,7 +303,8 @@ impl Batch {
         })
     }
 
-    /// Refs of projects on Gerrit that moved, those of changes included, as often as they did.
+    /// Refs of projects on Gerrit that moved, as often as they did. Those of changes are among them;
+    /// what they mean is for [`cls`](Self::cls) to tell.
     pub fn refs(&self) -> impl Iterator<Item = RefChange<'_>> {
         let segments = self.snapshot.segments();
         self.changes.iter().filter_map(|change| match *change {

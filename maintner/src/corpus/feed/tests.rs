@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use prost::Message;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::{
@@ -12,8 +12,10 @@ use crate::{
         GithubUser, Mutation, StringChange,
     },
     reclog::Header,
-    testing::History,
+    testing::{History, mischief},
 };
+
+mod cls;
 
 /// A log in one segment that a writer follows.
 #[derive(Default)]
@@ -78,22 +80,30 @@ fn ends(log: &[u8]) -> Vec<u64> {
 /// What a bot was told of.
 #[derive(Debug, Default, PartialEq)]
 struct Told {
-    issues: BTreeMap<String, Vec<&'static str>>,
-    commits: Vec<String>,
+    issues: BTreeMap<String, BTreeSet<&'static str>>,
+    cls: BTreeMap<String, BTreeSet<&'static str>>,
+    labels: BTreeSet<String>,
+    milestones: BTreeSet<String>,
+    commits: BTreeSet<String>,
     refs: Vec<String>,
 }
 
 impl Told {
     fn add(&mut self, batch: &Batch) {
         for change in batch.issues() {
-            let all = self
-                .issues
-                .entry(change.issue.reference().to_string())
-                .or_default();
+            let name = change.issue.reference().to_string();
+            let all = self.issues.entry(name).or_default();
             all.extend(change.what.names());
-            all.sort_unstable();
-            all.dedup();
         }
+        for ClChange { cl, what } in batch.cls() {
+            let name = format!("{} {}", cl.project().full_name(), cl.number());
+            self.cls.entry(name).or_default().extend(what.names());
+        }
+        let labels = batch.labels().map(|label| label.id().to_string());
+        self.labels.extend(labels);
+        let milestones = batch.milestones();
+        self.milestones
+            .extend(milestones.map(|milestone| milestone.id().to_string()));
         self.commits
             .extend(batch.commits().map(|commit| commit.name().to_string()));
         self.refs
@@ -101,14 +111,33 @@ impl Told {
     }
 }
 
+/// A history, with some mischief in between.
+fn log(seed: u64, mischief_from: &[u64]) -> Vec<u8> {
+    let mut log = Vec::new();
+    let mut numbers = mischief_from.iter();
+    for mutation in History::new(seed) {
+        let odd = numbers.next().map(|&number| mischief(number));
+        for mutation in odd.into_iter().chain([mutation]) {
+            let payload = mutation.encode_to_vec();
+            log.extend_from_slice(&Header::new(log.len() as u64, payload.len() as u64));
+            log.extend(payload);
+        }
+        if log.len() > 200_000 {
+            return log;
+        }
+    }
+    log
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
     fn a_bot_that_is_stopped_anywhere_is_told_exactly_what_it_missed(
         seed in 0..5_u64,
+        odd in prop::collection::vec(any::<u64>(), 0..300),
         steps in prop::collection::vec((1..400_usize, any::<bool>(), any::<bool>()), 1..12),
     ) {
-        let log = History::new(seed).log(300_000);
+        let log = log(seed, &odd);
         let ends = ends(&log);
         let mut leader = Leader::default();
         let mut told = Told::default();
@@ -242,6 +271,33 @@ fn repositories_and_refs_change_too() {
         (project, "refs/heads/x", target),
     ];
     assert_eq!(refs, expected);
+}
+
+/// Pollers tell of a new name with the first issue that they see it at.
+#[test]
+fn names_that_change_are_told_where_issues_tell_them() {
+    let mut leader = Leader::default();
+    let mut feed = leader.follow(Some(Cursor::BEGINNING));
+    let mut told = |label: &str, milestone: &str| {
+        leader.say(&issue(GithubIssueMutation {
+            add_label: vec![GithubLabel {
+                id: 1,
+                name: label.into(),
+            }],
+            milestone_id: 2,
+            milestone_title: milestone.into(),
+            ..Default::default()
+        }));
+        let batch = now(&mut feed).unwrap();
+        let labels = batch.labels().map(|label| label.name().to_owned());
+        let milestones = batch.milestones().map(|it| it.title().to_owned());
+        labels.chain(milestones).collect::<Vec<_>>()
+    };
+    assert_eq!(told("bug", "Go2"), ["bug", "Go2"]);
+    assert!(told("bug", "Go2").is_empty());
+    assert_eq!(told("defect", "Go2"), ["defect"]);
+    assert_eq!(told("defect", "Go3"), ["Go3"]);
+    assert!(told("", "").is_empty());
 }
 
 #[test]

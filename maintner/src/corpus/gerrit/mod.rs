@@ -15,12 +15,17 @@ pub use change::{Change, PatchSet, ReviewerKind};
 pub use hashtags::{HashtagEdits, Hashtags};
 pub use meta::{Message, Meta};
 pub use project::{Project, Ref};
+pub(super) use rows::{Place, StepRow};
 pub(super) use state::State;
 pub use votes::{LabelVote, LabelVotes, UnknownCommit};
 
 use super::{
     Problem,
     commits::{Commit, Commits, NONE},
+};
+use crate::{
+    log::Position,
+    store::{Paged, Row},
 };
 
 /// Which of two readings of Gerrit's data a corpus follows where they differ.
@@ -57,6 +62,24 @@ impl<'a> Gerrit<'a> {
         let symbol = self.commits.texts().find(name.as_bytes());
         let row = symbol.and_then(|symbol| self.state.find_project(symbol))?;
         Some(Project::new(self, row))
+    }
+
+    pub(super) fn change_at(self, row: u32) -> Option<Change<'a>> {
+        Change::new(self, row)
+    }
+
+    /// What became of changes between two places of the log.
+    pub(super) fn steps(self, from: Position, to: Position) -> impl Iterator<Item = &'a StepRow> {
+        let first = |at: Position| {
+            let is_before = |row: &StepRow| !row.place.is_from(at.segment, at.offset);
+            partition_point(&self.state.steps, is_before)
+        };
+        self.state.steps.range(first(from)..first(to))
+    }
+
+    /// Whether the original's reading counts.
+    pub(super) fn is_compat(self) -> bool {
+        self.state.is_compat()
     }
 
     /// All projects, by name.
@@ -180,6 +203,19 @@ impl<'a> Gerrit<'a> {
         changes.sort_by_key(|change| (change.project().full_name(), change.number()));
         changes.into_iter()
     }
+}
+
+/// The number of rows at the front for which something is so, where it is so for no others.
+fn partition_point<T: Row>(rows: &Paged<T>, is_so: impl Fn(&T) -> bool) -> usize {
+    let (mut low, mut high) = (0, rows.len());
+    while low < high {
+        let middle = low.midpoint(high);
+        match rows.get(middle).is_some_and(&is_so) {
+            true => low = middle + 1,
+            false => high = middle,
+        }
+    }
+    low
 }
 
 /// The host, and port, of a server that may be given as a URL.

@@ -158,3 +158,38 @@ row! {
         pub(super) older: u32,
     }
 }
+
+row! {
+    /// A change that readers see is not as it was.
+    #[derive(Debug)]
+    pub(in crate::corpus) struct StepRow {
+        pub(in crate::corpus) change: u32,
+        /// The newest meta commit before; [`NONE`]: there was no change to see.
+        pub(in crate::corpus) before: u32,
+        /// The newest meta commit since; [`NONE`]: it is the patch sets that are others.
+        pub(in crate::corpus) after: u32,
+        /// The words of the log that made it so.
+        pub(in crate::corpus) place: Place,
+    }
+}
+
+row! {
+    /// A segment, and an offset in it.
+    #[derive(Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+    pub(in crate::corpus) struct Place {
+        segment: u32,
+        at: u32,
+    }
+}
+
+impl Place {
+    pub(in crate::corpus) fn of(span: Span) -> Self {
+        let [segment, at, _] = span.parts();
+        Self { segment, at }
+    }
+
+    /// Whether it is at this offset of a segment, or behind it.
+    pub(in crate::corpus) fn is_from(self, segment: u32, offset: u64) -> bool {
+        (self.segment, u64::from(self.at)) >= (segment, offset)
+    }
+}

@@ -2,7 +2,7 @@ use super::{
     Compat,
     mentions::Mentions,
     refs::RefName,
-    rows::{ChangeRow, PatchSetRow, ProjectRow, RefRow},
+    rows::{ChangeRow, PatchSetRow, Place, ProjectRow, RefRow, StepRow},
 };
 use crate::{
     corpus::commits::{AddError, CommitId, Commits, Hash, NONE, Waiting, passed_over},
@@ -26,6 +26,8 @@ pub(in crate::corpus) struct State {
     change_index: Index,
     pub(super) patch_sets: Paged<PatchSetRow>,
     pub(super) mentions: Mentions,
+    /// What became of changes, in the log's order.
+    pub(super) steps: Paged<StepRow>,
 }
 
 saved!(State {
@@ -40,6 +42,7 @@ saved!(State {
     change_index,
     patch_sets,
     mentions,
+    steps,
 });
 
 impl Saved for Compat {
@@ -130,8 +133,8 @@ impl State {
 
     /// Makes up for the changes whose meta commits have become complete.
     pub(in crate::corpus) fn finish(&mut self, commits: &mut Commits, waiting: &mut Waiting) {
-        for change in waiting.take_woken() {
-            self.follow_meta(commits, waiting, change);
+        for (change, place) in waiting.take_woken() {
+            self.follow_meta(commits, waiting, change, place);
         }
     }
 
@@ -218,6 +221,7 @@ impl State {
             tracing::debug!(name = reference.reference, "ref to an unknown commit");
             return Ok(false);
         };
+        let place = Place::of(origin.span_of(reference.reference.as_bytes()));
         match name {
             RefName::Settings | RefName::Impossible => return Ok(false),
             RefName::Other => {
@@ -233,11 +237,11 @@ impl State {
                 if let Some(row) = self.changes.get_mut(change as usize) {
                     row.meta_ref = commit;
                 }
-                self.follow_meta(commits, waiting, change);
+                self.follow_meta(commits, waiting, change, place);
             }
             RefName::PatchSet(number, version) => {
                 let change = self.change(project, number)?;
-                self.set_patch_set(commits, change, version, commit)?;
+                self.set_patch_set(commits, change, version, commit, place)?;
             }
         }
         Ok(true)
@@ -288,17 +292,27 @@ impl State {
         change: u32,
         version: i32,
         commit: u32,
+        place: Place,
     ) -> Result<(), AddError> {
         let last_seen_counts = self.is_compat();
         let Some(row) = self.changes.get_mut(change as usize) else {
             return Ok(());
         };
+        let was_complete = row.is_complete();
         if last_seen_counts || version >= row.version {
             (row.version, row.commit) = (version, commit);
         }
         let newest = self.patch_sets.get(row.newest_patch_set as usize);
         if newest.is_some_and(|newest| (newest.version, newest.commit) == (version, commit)) {
             return Ok(());
+        }
+        if row.is_complete() {
+            self.steps.push(StepRow {
+                change,
+                before: if was_complete { row.meta } else { NONE },
+                after: if was_complete { NONE } else { row.meta },
+                place,
+            });
         }
         let older = row.newest_patch_set;
         let patch_set = row_number(self.patch_sets.len())?;
@@ -320,7 +334,13 @@ impl State {
     }
 
     /// Brings a change up to where its meta ref points; as soon as the commits there are known.
-    fn follow_meta(&mut self, commits: &mut Commits, waiting: &mut Waiting, change: u32) {
+    fn follow_meta(
+        &mut self,
+        commits: &mut Commits,
+        waiting: &mut Waiting,
+        change: u32,
+        place: Place,
+    ) {
         let is_compat = self.is_compat();
         let Some(row) = self.changes.get_mut(change as usize) else {
             return;
@@ -342,14 +362,23 @@ impl State {
             NONE => None,
             meta => commits.fork(meta, head),
         };
-        let before = fork.and_then(|fork| commits.story(fork));
-        let labels_before = before.map_or(0, |story| story.labels());
+        let common = fork.and_then(|fork| commits.story(fork));
+        let labels_before = common.map_or(0, |story| story.labels());
         let labels = story.labels().saturating_sub(labels_before);
         if fork.is_none() {
             row.first_meta = commits.root(head);
             row.created = commits.time(row.first_meta);
         }
+        let before = if row.is_complete() { row.meta } else { NONE };
         row.meta = head;
+        if row.is_complete() {
+            self.steps.push(StepRow {
+                change,
+                before,
+                after: head,
+                place,
+            });
+        }
         row.updated = commits.time(head);
         row.was_private = story.was_private();
         row.work_in_progress = story.work_in_progress();

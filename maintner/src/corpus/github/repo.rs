@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::{Issue, Issues, State, handle, id};
-use crate::store::List;
+use crate::store::{List, Span};
 
 id! {
     /// The id of a label, the same for ever on all of GitHub.
@@ -104,6 +104,11 @@ impl<'s> Label<'s> {
         LabelId(self.row.id)
     }
 
+    /// Where the log says its name: the first place since it was another one.
+    pub(in crate::corpus) fn name_place(self) -> Span {
+        self.row.name
+    }
+
     /// Its name, as the newest mention of it has it.
     pub fn name(self) -> &'s str {
         self.state.texts.text(self.row.name)
@@ -118,6 +123,11 @@ impl<'s> Milestone<'s> {
     /// Its id.
     pub fn id(self) -> MilestoneId {
         MilestoneId(self.row.id)
+    }
+
+    /// Where the log says its title: the first place since it was another one.
+    pub(in crate::corpus) fn title_place(self) -> Span {
+        self.row.title
     }
 
     /// Its title; empty if nobody told.

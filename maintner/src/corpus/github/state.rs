@@ -285,7 +285,8 @@ impl State {
             lists.insert_by(&mut row.milestones, at, order)?;
         }
         if let Some(row) = self.milestones.get_mut(at) {
-            if !milestone.title.is_empty() {
+            let has = self.texts.bytes(row.title);
+            if !milestone.title.is_empty() && has != milestone.title.as_bytes() {
                 row.title = origin.span_of(milestone.title.as_bytes());
             }
             if milestone.number != 0 {
