@@ -30,7 +30,8 @@
 //!
 //! Not yet: pollers of GitHub and Gerrit; a log whose leader keeps it in an object store.
 //!
-//! Features: `net` (default) follows logs on servers, `serve` serves them.
+//! Features: `net` (default) follows logs on servers, `serve` serves them; `object-store` keeps them in
+//! buckets, of Amazon, Google and Microsoft with `s3`, `gcs` and `azure`.
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -9,7 +9,7 @@
 //! | [`MemoryLog`] | sink and source | a log in this process |
 //! | [`DiskLog`] | sink and source | a directory of files by date, as the original has it |
 //! | [`Follower`] | source | a log on a server |
-//! | [`SegmentLog`] | sink and source | the leader's own log, for others to follow |
+//! | [`SegmentLog`] | sink and source | the leader's own log, for others to follow: in a directory, in memory, in a bucket |
 
 pub mod check;
 mod disk;
@@ -32,6 +32,10 @@ pub use feed::{Feed, FeedSource};
 #[cfg(feature = "net")]
 pub use follower::{FollowError, FollowOptions, Follower, SEALED_PREFIX};
 pub use memory::MemoryLog;
+#[cfg(feature = "object-store")]
+pub use object_store;
+#[cfg(feature = "object-store")]
+pub use segments::{Bucket, BucketError};
 pub use segments::{Dir, Entry, LocalDir, MemoryDir, OpenError, SegmentLog, SegmentOptions};
 
 use bytes::Bytes;

@@ -1,6 +1,9 @@
 //! The leader's log.
 
+#[cfg(feature = "object-store")]
+mod bucket;
 mod dir;
+mod files;
 mod writer;
 
 use std::{
@@ -10,8 +13,11 @@ use std::{
 
 use bytes::Bytes;
 
+#[cfg(feature = "object-store")]
+pub use bucket::{Bucket, BucketError};
 pub use dir::{Dir, Entry, LocalDir, MemoryDir};
-use writer::Writer;
+use files::Files;
+use writer::{Place, Writer};
 
 use super::{Batch, Feed, FeedSource, SEGMENT_SIZE, Sink, SinkError};
 use crate::reclog;
@@ -36,8 +42,8 @@ impl Default for SegmentOptions {
     }
 }
 
-/// A log in a directory of segments, to be written by one leader and served to many followers
-/// (feature `serve`).
+/// A log in a directory of segments, or in a bucket (feature `object-store`), to be written by one leader and served to
+/// many followers (feature `serve`).
 ///
 /// Sealed segments are `NNNN.<sha224>.mutlog`, the last one grows as `NNNN.growing.mutlog`. What
 /// readers see is on disk first, and stays as it is: whenever the process ends, however it ends,
@@ -102,6 +108,15 @@ pub enum OpenError {
         #[source]
         source: reclog::RecoverError,
     },
+    /// Another leader took the bucket at the same time.
+    #[error("another leader has just taken the log over; run only one")]
+    Taken,
+    /// There is more in the bucket, or less, than a leader leaves there.
+    #[error("bucket is not as its leader left it: {reason}")]
+    Bucket {
+        /// What is wrong, and what to do.
+        reason: String,
+    },
     /// The place cannot be used.
     #[error("cannot {action}")]
     Io {
@@ -120,18 +135,41 @@ impl SegmentLog {
     /// # Errors
     /// See [`OpenError`]. Nothing that a follower may have seen is changed then.
     pub async fn open(dir: impl Dir, options: SegmentOptions) -> Result<Self, OpenError> {
-        let feed = Feed::new();
-        let to = feed.clone();
-        let opened = tokio::task::spawn_blocking(move || Writer::open(Box::new(dir), options, to));
-        let writer = opened.await.unwrap_or_else(|error| {
+        let size = options.segment_size;
+        Self::with(size, move |feed| Files::open(Box::new(dir), &options, feed)).await
+    }
+
+    /// Opens the log in `bucket`, or begins one. A leader that still has it open is stopped: its
+    /// next append fails with [`SinkError::Fenced`]. Goes on with the last segment if it is not
+    /// full.
+    ///
+    /// A bucket that only the original, or nobody, has written to so far is taken over.
+    ///
+    /// # Errors
+    /// See [`OpenError`]. Nothing that a follower may have seen is changed then.
+    #[cfg(feature = "object-store")]
+    pub async fn open_bucket(bucket: Bucket, options: SegmentOptions) -> Result<Self, OpenError> {
+        let runtime = tokio::runtime::Handle::current();
+        let size = options.segment_size;
+        Self::with(size, move |feed| bucket.open(&options, feed, runtime)).await
+    }
+
+    /// Goes on behind what `open` has shown.
+    async fn with<P: Place + 'static>(
+        segment_size: u64,
+        open: impl FnOnce(&Feed) -> Result<P, OpenError> + Send + 'static,
+    ) -> Result<Self, OpenError> {
+        let opened = tokio::task::spawn_blocking(move || {
+            let feed = Feed::new();
+            let place = open(&feed)?;
+            let writer = Arc::new(Mutex::new(Writer::new(place, segment_size, feed.clone())));
+            Ok(Self { feed, writer })
+        });
+        opened.await.unwrap_or_else(|error| {
             Err(OpenError::Io {
                 action: "open the log".into(),
                 source: io::Error::other(error),
             })
-        })?;
-        Ok(Self {
-            feed,
-            writer: Arc::new(Mutex::new(writer)),
         })
     }
 
@@ -145,17 +183,13 @@ impl SegmentLog {
         self.feed.source()
     }
 
-    /// Appends no more, in any clone, and gives up the directory. Readers of this process still
+    /// Appends no more, in any clone, and gives up the directory or the bucket. Readers of this process still
     /// see all of the log.
     pub async fn close(&self) {
-        self.end(|| SinkError::Closed).await;
-    }
-
-    async fn end(&self, reason: fn() -> SinkError) {
         let writer = Arc::clone(&self.writer);
         let ended = tokio::task::spawn_blocking(move || {
             let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
-            writer.end(reason);
+            writer.close();
         });
         // A writer that panicked writes no more either.
         let _ = ended.await;
@@ -184,4 +218,15 @@ impl fmt::Debug for SegmentLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SegmentLog").finish_non_exhaustive()
     }
+}
+
+/// Whether a segment lacks so little that it is not grown any further. As in the original.
+fn is_full(len: u64, segment_size: u64) -> bool {
+    const MARGIN: u64 = 4096;
+    len >= segment_size - MARGIN.min(segment_size / 4)
+}
+
+fn failed(action: &str, name: &str) -> impl FnOnce(io::Error) -> OpenError {
+    let action = format!("{action} {name}");
+    move |source| OpenError::Io { action, source }
 }
