@@ -28,7 +28,7 @@
 //! # Ok::<(), maintner::corpus::ApplyError>(())
 //! ```
 //!
-//! Not yet: pollers of GitHub and Gerrit; a log whose leader keeps it in an object store.
+//! Not yet: pollers of GitHub and Gerrit.
 //!
 //! Features: `net` (default) follows logs on servers, `serve` serves them; `object-store` keeps them in
 //! buckets, of Amazon, Google and Microsoft with `s3`, `gcs` and `azure`.
