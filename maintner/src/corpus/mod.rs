@@ -16,12 +16,12 @@
 //! # Ok::<(), maintner::corpus::ApplyError>(())
 //! ```
 
+mod apply;
 mod check;
 mod commits;
 pub mod feed;
 mod gerrit;
 mod github;
-mod lanes;
 pub mod live;
 pub mod query;
 mod snapshot;

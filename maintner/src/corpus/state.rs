@@ -1,12 +1,11 @@
 use bytes::Bytes;
 
 use super::{
-    commits::{AddError, Commits, Waiting, passed_over},
+    commits::{AddError, Commits, Waiting},
     gerrit, github,
 };
 use crate::{
     log::Position,
-    proto::view,
     store::{Full, Misplaced, Origin, saved},
 };
 
@@ -53,34 +52,6 @@ impl State {
     pub(super) fn remap(&mut self, segment: u32, bytes: &Bytes) {
         self.github.texts_mut().replace(segment, bytes.clone());
         self.commits.texts_mut().replace(segment, bytes.clone());
-    }
-
-    pub(super) fn apply(
-        &mut self,
-        origins: Origins<'_>,
-        mutation: &view::Mutation<'_>,
-        waiting: &mut Waiting,
-    ) -> Result<(), AddError> {
-        if let Some(issue) = &mutation.github_issue {
-            self.github
-                .apply_issue(origins.github, issue, &mut self.skipped)?;
-        }
-        if let Some(github) = &mutation.github {
-            self.github
-                .apply(origins.github, github, &mut self.skipped)?;
-        }
-        if let Some(commit) = mutation.git.and_then(|git| git.commit) {
-            let added = self.commits.add(origins.git, &commit, waiting);
-            passed_over(added, &mut self.skipped)?;
-        }
-        if let Some(gerrit) = &mutation.gerrit {
-            let Self {
-                commits, skipped, ..
-            } = self;
-            self.gerrit
-                .apply(commits, waiting, origins.git, gerrit, skipped)?;
-        }
-        Ok(())
     }
 
     /// Makes up what has to be made up once a batch was applied.

@@ -5,20 +5,12 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::{
-    Compat, Snapshot,
-    commits::{AddError, Waiting},
-    gerrit, lanes,
-    live::Status,
-    snapshot_file::Checkpoint,
+    Compat, Snapshot, apply, commits::Waiting, gerrit, live::Status, snapshot_file::Checkpoint,
     state::State,
 };
 use crate::{
-    log::Position,
-    proto::{
-        view::{self, View},
-        wire::DecodeError,
-    },
-    reclog::{self, Record, Records},
+    proto::wire::DecodeError,
+    reclog::{self, Records},
     store::Misplaced,
 };
 
@@ -153,7 +145,7 @@ impl Writer {
     /// Fails at a damaged record; those before it were taken in.
     pub fn apply(&mut self, segment: u32, offset: u64, bytes: &Bytes) -> Result<(), ApplyError> {
         let threads = match bytes.len() {
-            0..lanes::LARGE => 1,
+            0..apply::LARGE => 1,
             _ => self.threads(),
         };
         self.apply_on(threads, segment, offset, bytes)
@@ -168,28 +160,8 @@ impl Writer {
     ) -> Result<(), ApplyError> {
         let origins = self.state.push(segment, offset, bytes)?;
         let records = Records::new(bytes, offset);
-        if threads > 1 {
-            let Self { state, waiting, .. } = self;
-            return lanes::apply(state, waiting, origins, segment, records);
-        }
-        for record in records {
-            let record = record?;
-            let mutation = decode(segment, &record)?;
-            match self.state.apply(origins, &mutation, &mut self.waiting) {
-                Ok(()) => {}
-                Err(AddError::Full) => return Err(ApplyError::Full),
-                Err(error) => {
-                    tracing::debug!(offset = record.offset, %error, "passed over a part");
-                    self.state.skipped += 1;
-                }
-            }
-            self.state.position = Position {
-                bytes: self.state.position.bytes + (record.end() - record.offset),
-                segment,
-                offset: record.end(),
-            };
-        }
-        Ok(())
+        let Self { state, waiting, .. } = self;
+        apply::apply(threads, state, waiting, origins, segment, records)
     }
 
     /// Puts all bytes of a segment in the place of the pieces it came in: a mapping in the place of
@@ -244,18 +216,6 @@ impl Drop for Writer {
             }
         });
     }
-}
-
-/// The mutation that a record holds.
-pub(super) fn decode<'a>(
-    segment: u32,
-    record: &Record<'a>,
-) -> Result<view::Mutation<'a>, ApplyError> {
-    view::Mutation::decode(record.payload).map_err(|source| ApplyError::Mutation {
-        segment,
-        offset: record.offset,
-        source,
-    })
 }
 
 impl Corpus {

@@ -64,7 +64,7 @@ impl<'a> Slot<'a> for &'a str {
         let Value::Bytes(bytes) = value else {
             return Err(DecodeError::WireType(number));
         };
-        *self = std::str::from_utf8(bytes).map_err(|_| DecodeError::Utf8(number))?;
+        *self = simdutf8::basic::from_utf8(bytes).map_err(|_| DecodeError::Utf8(number))?;
         Ok(())
     }
 }
@@ -91,7 +91,7 @@ pub trait Element<'a>: Sized {
 
 impl<'a> Element<'a> for &'a str {
     fn read(number: u32, bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        std::str::from_utf8(bytes).map_err(|_| DecodeError::Utf8(number))
+        simdutf8::basic::from_utf8(bytes).map_err(|_| DecodeError::Utf8(number))
     }
 }
 

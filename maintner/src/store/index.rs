@@ -1,10 +1,13 @@
-use std::fmt;
+use std::{fmt, io};
 
-use super::{Paged, row, saved};
+use bytes::Bytes;
+use triomphe::Arc;
+
+use super::{Opener, Paged, Saved, Saver, Unusable};
 
 /// Finds row numbers by a hash of what is in the rows. Holds no keys: they are where the rows are.
 ///
-/// Clones share what has not changed since, as those of [`Paged`] do. Nothing is ever taken out.
+/// Clones share what has not changed since. Nothing is ever taken out.
 ///
 /// ```
 /// use maintner::store::{Hasher, Index};
@@ -20,24 +23,33 @@ use super::{Paged, row, saved};
 /// ```
 #[derive(Clone, Default)]
 pub struct Index {
-    /// A power of two of them, or none. A row stands at the place that the highest bits of its hash
-    /// tell, or in the next place that was free.
-    slots: Paged<Slot>,
+    /// Most rows, in one piece: a look is one miss of the cache. Grows as long as no clone has it.
+    most: Most,
+    /// Those that came since a clone has: in pages, so that adding one copies little.
+    recent: Paged<Slot>,
+    recent_len: usize,
     len: usize,
 }
 
-row! {
-    struct Slot {
-        /// The upper half of the hash.
-        hash: u32,
-        /// One more than the row's number; 0 if free.
-        row: u32,
+/// The upper half of a hash in the upper half, one more than the number of the row in the lower; 0
+/// if free.
+type Slot = u64;
+
+#[derive(Clone)]
+enum Most {
+    Memory(Arc<Vec<Slot>>),
+    /// Little-endian.
+    File(Bytes),
+}
+
+impl Default for Most {
+    fn default() -> Self {
+        Self::Memory(Arc::default())
     }
 }
 
-impl Slot {
-    const FREE: Self = Self { hash: 0, row: 0 };
-}
+/// What is recent is added to the rest when that is no more than so many times as large.
+const MOST_TO_RECENT: usize = 16;
 
 impl Index {
     /// An index without rows.
@@ -58,65 +70,232 @@ impl Index {
     /// The row with this `hash` for which `is_it` is true.
     #[inline]
     pub fn find(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
-        let hash = (hash >> 32) as u32;
-        let mut at = place(hash, self.slots.len());
-        for _ in 0..self.slots.len() {
-            let slot = self.slots.get(at)?;
-            let row = slot.row.checked_sub(1)?;
-            if slot.hash == hash && is_it(row) {
-                return Some(row);
-            }
-            at = (at + 1) & (self.slots.len() - 1);
+        let found = match &self.most {
+            Most::Memory(slots) => find(slots.as_slice(), hash, &mut is_it),
+            Most::File(slots) => find(slots, hash, &mut is_it),
+        };
+        if found.is_some() || self.recent_len == 0 {
+            return found;
         }
-        None
+        find(&self.recent, hash, is_it)
+    }
+
+    /// What stands where a search for `hash` begins. For those who will search for many: looking at
+    /// all of those places first, one does not wait for each.
+    #[inline]
+    pub(crate) fn look(&self, hash: u64) -> u64 {
+        match &self.most {
+            Most::Memory(slots) => slots.slot(first(hash, slots.len())),
+            Most::File(slots) => slots.slot(first(hash, slots.places())),
+        }
     }
 
     /// Adds a row that is not in it yet. Its number is less than `u32::MAX`.
     #[inline]
     pub fn insert(&mut self, hash: u64, row: u32) {
-        // At most 2/3 full.
-        if (self.len + 1) * 3 > self.slots.len() * 2 {
-            self.grow();
-        }
-        let slot = Slot {
-            hash: (hash >> 32) as u32,
-            row: row.saturating_add(1),
-        };
-        put(&mut self.slots, slot);
+        let slot = hash >> 32 << 32 | u64::from(row.saturating_add(1));
         self.len += 1;
+        if self.recent_len == 0
+            && let Most::Memory(slots) = &mut self.most
+            && let Some(slots) = Arc::get_mut(slots)
+        {
+            if is_full(slots.len(), self.len) {
+                *slots = grown(slots.as_slice(), twice(slots.len()));
+            }
+            let at = free(slots.as_slice(), slot);
+            if let Some(place) = slots.get_mut(at) {
+                *place = slot;
+            }
+            return;
+        }
+        self.insert_recent(slot);
     }
 
-    /// Twice as many places.
-    #[cold]
-    fn grow(&mut self) {
-        let mut slots = Paged::new();
-        slots.resize_with((self.slots.len() * 2).max(4), || Slot::FREE);
-        for &slot in self.slots.iter().filter(|slot| slot.row > 0) {
-            put(&mut slots, slot);
+    fn insert_recent(&mut self, slot: Slot) {
+        self.recent_len += 1;
+        if is_full(self.recent.len(), self.recent_len) {
+            let slots = grown(&self.recent, twice(self.recent.len()));
+            self.recent = slots.into_iter().collect();
         }
-        self.slots = slots;
+        let at = free(&self.recent, slot);
+        if let Some(place) = self.recent.get_mut(at) {
+            *place = slot;
+        }
+        if self.recent_len * MOST_TO_RECENT > self.most.places() {
+            self.most = Most::Memory(Arc::new(self.all()));
+            (self.recent, self.recent_len) = (Paged::new(), 0);
+        }
     }
+
+    /// All rows in one piece.
+    fn all(&self) -> Vec<Slot> {
+        let mut places = self.most.places();
+        while is_full(places, self.len) {
+            places = twice(places);
+        }
+        let mut all = match &self.most {
+            Most::Memory(slots) => grown(slots.as_slice(), places),
+            Most::File(slots) => grown(slots, places),
+        };
+        put_all(&self.recent, &mut all);
+        all
+    }
+}
+
+impl Most {
+    fn places(&self) -> usize {
+        match self {
+            Self::Memory(slots) => slots.len(),
+            Self::File(slots) => slots.places(),
+        }
+    }
+}
+
+/// A power of two of places, or none. A row stands at the place that the highest bits of its hash
+/// tell, or in the next place that was free.
+trait Slots {
+    fn places(&self) -> usize;
+
+    /// What is at a place; free if there is no such place.
+    fn slot(&self, at: usize) -> Slot;
+}
+
+impl Slots for [Slot] {
+    fn places(&self) -> usize {
+        self.len()
+    }
+
+    #[inline]
+    fn slot(&self, at: usize) -> Slot {
+        self.get(at).copied().unwrap_or(0)
+    }
+}
+
+impl Slots for Paged<Slot> {
+    fn places(&self) -> usize {
+        self.len()
+    }
+
+    #[inline]
+    fn slot(&self, at: usize) -> Slot {
+        self.get(at).copied().unwrap_or(0)
+    }
+}
+
+impl Slots for Bytes {
+    fn places(&self) -> usize {
+        self.len() / size_of::<Slot>()
+    }
+
+    #[inline]
+    fn slot(&self, at: usize) -> Slot {
+        let bytes = self.get(at * size_of::<Slot>()..);
+        let slot = bytes.and_then(|bytes| bytes.first_chunk());
+        slot.map_or(0, |&slot| Slot::from_le_bytes(slot))
+    }
+}
+
+/// Whether so many rows are too many: an index is at most 2/3 full.
+fn is_full(places: usize, rows: usize) -> bool {
+    rows * 3 > places * 2
+}
+
+/// How many places come next.
+fn twice(places: usize) -> usize {
+    (places * 2).max(4)
 }
 
 /// The first place to look at.
 #[inline]
-fn place(hash: u32, slots: usize) -> usize {
-    ((u64::from(hash) * slots as u64) >> 32) as usize
+fn first(hash: u64, places: usize) -> usize {
+    ((hash >> 32).wrapping_mul(places as u64) >> 32) as usize
+}
+
+/// The place that follows.
+#[inline]
+fn next(at: usize, places: usize) -> usize {
+    (at + 1) & (places - 1)
 }
 
 #[inline]
-fn put(slots: &mut Paged<Slot>, slot: Slot) {
-    let last = slots.len().wrapping_sub(1);
-    let mut at = place(slot.hash, slots.len());
-    while slots.get(at).is_some_and(|slot| slot.row > 0) {
-        at = (at + 1) & last;
+fn find<S: Slots + ?Sized>(
+    slots: &S,
+    hash: u64,
+    mut is_it: impl FnMut(u32) -> bool,
+) -> Option<u32> {
+    let places = slots.places();
+    let mut at = first(hash, places);
+    for _ in 0..places {
+        let slot = slots.slot(at);
+        let row = (slot as u32).checked_sub(1)?;
+        if slot >> 32 == hash >> 32 && is_it(row) {
+            return Some(row);
+        }
+        at = next(at, places);
     }
-    if let Some(free) = slots.get_mut(at) {
-        *free = slot;
+    None
+}
+
+/// The place for a row that is not there yet.
+#[inline]
+fn free<S: Slots + ?Sized>(slots: &S, slot: Slot) -> usize {
+    let places = slots.places();
+    let mut at = first(slot, places);
+    for _ in 0..places {
+        if slots.slot(at) == 0 {
+            break;
+        }
+        at = next(at, places);
+    }
+    at
+}
+
+/// The same rows, in so many places.
+#[cold]
+fn grown<S: Slots + ?Sized>(slots: &S, places: usize) -> Vec<Slot> {
+    if places == slots.places() {
+        return (0..places).map(|at| slots.slot(at)).collect();
+    }
+    let mut grown = vec![0; places];
+    put_all(slots, &mut grown);
+    grown
+}
+
+fn put_all<S: Slots + ?Sized>(slots: &S, to: &mut [Slot]) {
+    for slot in (0..slots.places()).map(|at| slots.slot(at)) {
+        if slot != 0
+            && let at = free(to, slot)
+            && let Some(place) = to.get_mut(at)
+        {
+            *place = slot;
+        }
     }
 }
 
-saved!(Index { slots, len });
+impl Saved for Index {
+    fn save(&self, to: &mut Saver<'_>) -> io::Result<()> {
+        let slots = match &self.most {
+            Most::File(slots) if self.recent_len == 0 => Paged::from_bytes(slots.clone()),
+            _ => self.all().into_iter().collect(),
+        };
+        slots.save(to)?;
+        self.len.save(to)
+    }
+
+    fn open(from: &mut Opener) -> Result<Self, Unusable> {
+        let slots = Paged::<Slot>::open(from)?.into_bytes();
+        let len = usize::open(from)?;
+        let places = slots.places();
+        if !(places == 0 || places.is_power_of_two()) || is_full(places, len) {
+            return Err(Unusable::Schema);
+        }
+        Ok(Self {
+            most: Most::File(slots),
+            len,
+            ..Self::default()
+        })
+    }
+}
 
 impl fmt::Debug for Index {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

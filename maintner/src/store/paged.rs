@@ -1,10 +1,8 @@
-use std::{
-    fmt,
-    ops::Range,
-    sync::{Arc, OnceLock},
-};
+use std::{fmt, ops::Range, sync::OnceLock};
 
 use bytes::Bytes;
+// Without weak references: whether somebody else has a page is told by a look, not an exchange.
+use triomphe::Arc;
 
 use super::Row;
 
@@ -68,7 +66,7 @@ impl<T: Row> Paged<T> {
     /// An array without rows.
     pub fn new() -> Self {
         Self {
-            tables: Arc::default(),
+            tables: std::iter::empty().collect(),
             len: 0,
             saved: Bytes::new(),
         }
@@ -161,7 +159,7 @@ impl<T: Row> Paged<T> {
                 if page.len() <= within {
                     *page = grown(page, (within * 2).min(Self::ROWS), row);
                 }
-                if let Some(place) = Arc::make_mut(page).get_mut(within) {
+                if let Some(place) = alone(page).get_mut(within) {
                     *place = row;
                 }
             }
@@ -186,7 +184,7 @@ impl<T: Row> Paged<T> {
         }
         // Whole pages from the second on; the first grows from little.
         let rows = if number == 0 { 1 } else { Self::ROWS };
-        if let Some(table) = Arc::make_mut(&mut self.tables).get_mut(number / TABLE_PAGES) {
+        if let Some(table) = alone(&mut self.tables).get_mut(number / TABLE_PAGES) {
             let page: Arc<[T]> = std::iter::repeat_n(row, rows).collect();
             Arc::make_mut(table).0[number % TABLE_PAGES] = OnceLock::from(page);
         }
@@ -195,7 +193,7 @@ impl<T: Row> Paged<T> {
     /// A page that is there, to be changed.
     #[inline]
     fn page_mut(&mut self, number: usize) -> Option<&mut Arc<[T]>> {
-        let tables = Arc::make_mut(&mut self.tables);
+        let tables = alone(&mut self.tables);
         let table = Arc::make_mut(tables.get_mut(number / TABLE_PAGES)?);
         let page = &mut table.0[number % TABLE_PAGES];
         page.get_or_init(|| Self::decode(&self.saved, number));
@@ -209,7 +207,7 @@ impl<T: Row> Paged<T> {
             return None;
         }
         let page = self.page_mut(at >> Self::SHIFT)?;
-        Arc::make_mut(page).get_mut(at & (Self::ROWS - 1))
+        alone(page).get_mut(at & (Self::ROWS - 1))
     }
 
     /// The rows of `range`, to be changed; none if they do not exist, or stand in two pages.
@@ -220,7 +218,7 @@ impl<T: Row> Paged<T> {
         let number = range.start >> Self::SHIFT;
         let first = number << Self::SHIFT;
         let page = self.page_mut(number)?;
-        Arc::make_mut(page).get_mut(range.start - first..range.end - first)
+        alone(page).get_mut(range.start - first..range.end - first)
     }
 
     /// Appends rows until there are `len`.
@@ -264,6 +262,20 @@ impl<T: Row> Paged<T> {
             saved: bytes,
         }
     }
+
+    /// The bytes that [`from_bytes`](Self::from_bytes) was given.
+    pub(super) fn into_bytes(self) -> Bytes {
+        self.saved
+    }
+}
+
+/// What nobody else has, a copy if somebody does.
+#[inline]
+fn alone<T: Clone>(shared: &mut Arc<[T]>) -> &mut [T] {
+    if !shared.is_unique() {
+        *shared = shared.iter().cloned().collect();
+    }
+    Arc::get_mut(shared).unwrap_or_default()
 }
 
 /// The rows of a page, and room for as many as there are to be.

@@ -140,6 +140,21 @@ impl Texts {
         Symbol::from_number(row)
     }
 
+    /// What stands where a text of this hash is looked for ([`Index::look`]).
+    #[inline]
+    pub(crate) fn look(&self, hash: u64) -> u64 {
+        self.index.look(hash)
+    }
+
+    /// A byte of the text that is probably found there.
+    #[inline]
+    pub(crate) fn look_at_text(&self, hash: u64) -> u64 {
+        let row = (self.index.look(hash) as u32).wrapping_sub(1);
+        let span = self.symbols.get(row as usize);
+        let text = span.and_then(|&span| self.bytes(span).first());
+        text.map_or(0, |&byte| byte.into())
+    }
+
     /// The text of a symbol.
     pub fn symbol(&self, symbol: Symbol) -> &str {
         self.symbols

@@ -270,9 +270,7 @@ impl Segments {
     /// of it.
     pub fn text(&self, span: Span) -> &str {
         let bytes = self.bytes(span);
-        std::str::from_utf8(bytes).unwrap_or_else(|error| {
-            std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default()
-        })
+        simdutf8::basic::from_utf8(bytes).unwrap_or_else(|_| valid_part(bytes))
     }
 
     /// How far the bytes of each segment reach.
@@ -293,6 +291,12 @@ impl Segments {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// What stands before the first byte that is not UTF-8.
+#[cold]
+fn valid_part(bytes: &[u8]) -> &str {
+    bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid())
 }
 
 /// Joins the last pieces as long as the one before is no larger, as a binary counter carries: each

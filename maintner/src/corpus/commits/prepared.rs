@@ -7,7 +7,7 @@ use crate::{
     store::{Hasher, Origin},
 };
 
-/// Prepares commits for [`Commits::add_prepared`].
+/// Prepares commits for [`Commits::add`].
 #[derive(Clone, Copy)]
 pub(in crate::corpus) struct Preparer<'h> {
     /// Of names of commits.
@@ -47,18 +47,12 @@ impl Preparer<'_> {
         new: &view::GitCommit<'a>,
         paths: &mut Vec<Path<'a>>,
     ) -> Result<Prepared<'a>, AddError> {
-        let (name, hash) = self.name(new)?;
-        let content = self.content(name, origin, new, paths);
+        let name = Hash::parse(new.sha1).ok_or_else(|| AddError::Name(new.sha1.to_owned()))?;
         Ok(Prepared {
             name,
-            hash,
-            content,
+            hash: self.names.hash_one(name),
+            content: self.content(name, origin, new, paths),
         })
-    }
-
-    fn name(&self, new: &view::GitCommit<'_>) -> Result<(Hash, u64), AddError> {
-        let name = Hash::parse(new.sha1).ok_or_else(|| AddError::Name(new.sha1.to_owned()))?;
-        Ok((name, self.names.hash_one(name)))
     }
 
     fn content<'a>(
@@ -104,35 +98,38 @@ impl Preparer<'_> {
 }
 
 impl Commits {
-    /// What a [`Preparer`] needs.
-    pub(in crate::corpus) fn preparer(&self) -> Preparer<'_> {
-        Preparer {
-            names: &self.hasher,
-            texts: self.texts.hasher(),
-        }
+    /// Hashes names of commits.
+    pub(in crate::corpus) fn names(&self) -> &Hasher {
+        &self.hasher
     }
 
-    /// Takes a commit in that was read from `origin`. One that is known already is left as it is: a
-    /// commit's name says what is in it.
-    pub(in crate::corpus) fn add(
-        &mut self,
-        origin: Origin<'_>,
-        new: &view::GitCommit<'_>,
-        waiting: &mut Waiting,
-    ) -> Result<CommitId, AddError> {
-        let preparer = self.preparer();
-        let (name, hash) = preparer.name(new)?;
-        let found = self.find_hashed(hash, name);
-        if let Some(id) = self.known_among(found) {
-            return Ok(id);
+    /// Looks at the places where commits that are added next will be looked for, which lie all over
+    /// the memory: one after the other each would be waited for.
+    pub(in crate::corpus) fn warm(
+        &self,
+        new: &[Result<Prepared<'_>, AddError>],
+        paths: &[Path<'_>],
+    ) {
+        let mut seen = 0;
+        for new in new.iter().flatten() {
+            seen ^= self.index.look(new.hash);
+            let content = new.content.as_ref().ok();
+            if let Some((_, parent)) = content.and_then(|content| content.first_parent) {
+                seen ^= self.index.look(parent);
+            }
         }
-        let mut paths = Vec::new();
-        let content = preparer.content(name, origin, new, &mut paths)?;
-        self.add_content(origin, hash, found, content, &mut paths.iter(), waiting)
+        for path in paths {
+            seen ^= self.texts.look(path.hash);
+        }
+        for path in paths {
+            seen ^= self.texts.look_at_text(path.hash);
+        }
+        std::hint::black_box(seen);
     }
 
-    /// Takes a commit in that was [prepared](Preparer::prepare), and its paths from `paths`.
-    pub(in crate::corpus) fn add_prepared<'a>(
+    /// Takes a commit in that was [prepared](Preparer::prepare), and its paths from `paths`. One that
+    /// is known already is left as it is: a commit's name says what is in it.
+    pub(in crate::corpus) fn add<'a>(
         &mut self,
         origin: Origin<'_>,
         new: Prepared<'_>,

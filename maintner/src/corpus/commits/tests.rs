@@ -22,7 +22,14 @@ impl Writer {
         let origin = self.commits.texts_mut().push(0, self.written, &bytes);
         self.written += bytes.len() as u64;
         let view = view::GitCommit::decode(&bytes).unwrap();
-        self.commits.add(origin.unwrap(), &view, &mut self.waiting)
+        let preparer = Preparer {
+            names: &self.commits.hasher,
+            texts: self.commits.texts.hasher(),
+        };
+        let (origin, mut paths) = (origin.unwrap(), Vec::new());
+        let new = preparer.prepare(origin, &view, &mut paths)?;
+        let mut paths = paths.iter();
+        self.commits.add(origin, new, &mut paths, &mut self.waiting)
     }
 }
 

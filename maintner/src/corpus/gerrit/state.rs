@@ -5,7 +5,7 @@ use super::{
     rows::{ChangeRow, PatchSetRow, Place, ProjectRow, RefRow, StepRow},
 };
 use crate::{
-    corpus::commits::{AddError, CommitId, Commits, Hash, NONE, Waiting, passed_over},
+    corpus::commits::{AddError, CommitId, Commits, Hash, NONE, Waiting},
     parse::line,
     proto::view,
     store::{Hasher, Index, Opener, Origin, Paged, Saved, Saver, Symbol, Unusable, saved},
@@ -74,41 +74,17 @@ impl State {
         self.compat == Compat::Original
     }
 
-    /// Takes a mutation in. Parts that nobody can make anything of are passed over and counted.
+    /// Takes in what a mutation about a project says of refs; its commits have been added. Parts that
+    /// nobody can make anything of are passed over and counted.
     pub(in crate::corpus) fn apply(
         &mut self,
         commits: &mut Commits,
         waiting: &mut Waiting,
         origin: Origin<'_>,
+        project: Option<u32>,
         mutation: &view::GerritMutation<'_>,
         skipped: &mut u64,
     ) -> Result<(), AddError> {
-        let new = mutation.commits;
-        let new = new.map(|commit| commit.map_err(AddError::from));
-        let add = |commits: &mut Commits, waiting: &mut Waiting, new: view::GitCommit<'_>| {
-            commits.add(origin, &new, waiting)
-        };
-        self.apply_with(commits, waiting, origin, mutation, skipped, new, add)
-    }
-
-    /// [`apply`](Self::apply), with the commits of the mutation in whatever form, and how to take
-    /// one in.
-    #[expect(clippy::too_many_arguments, reason = "two call it")]
-    pub(in crate::corpus) fn apply_with<C>(
-        &mut self,
-        commits: &mut Commits,
-        waiting: &mut Waiting,
-        origin: Origin<'_>,
-        mutation: &view::GerritMutation<'_>,
-        skipped: &mut u64,
-        new: impl Iterator<Item = Result<C, AddError>>,
-        mut add: impl FnMut(&mut Commits, &mut Waiting, C) -> Result<CommitId, AddError>,
-    ) -> Result<(), AddError> {
-        let project = self.project(commits, origin, mutation.project)?;
-        for commit in new {
-            let added = commit.and_then(|commit| add(commits, waiting, commit));
-            passed_over(added, skipped)?;
-        }
         let Some(project) = project else {
             *skipped += (mutation.deleted_refs.len() + mutation.refs.len()) as u64;
             return Ok(());
@@ -139,7 +115,7 @@ impl State {
     }
 
     /// The row of a project, a new one if there is none; none if it has no name.
-    fn project(
+    pub(in crate::corpus) fn project(
         &mut self,
         commits: &mut Commits,
         origin: Origin<'_>,

@@ -143,7 +143,10 @@ impl State {
     ) -> Result<u32, Full> {
         // Most mutations are about the repository that the one before was about.
         let last = self.repos.get(self.last_repo);
-        if last.is_some_and(|last| self.repo_name(last) == (owner, name)) {
+        if last.is_some_and(|last| {
+            self.texts.symbol_bytes(last.name) == name.as_bytes()
+                && self.texts.symbol_bytes(last.owner) == owner.as_bytes()
+        }) {
             return Ok(self.last_repo);
         }
         let at = match self.find_repo(owner, name) {

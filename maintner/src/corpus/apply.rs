@@ -1,0 +1,307 @@
+//! How a piece of a log is taken in: in two steps, on one thread or two.
+//!
+//! Reading finds the records, decodes them, applies what is about GitHub, and prepares commits.
+//! Adding takes those in, and what is about Gerrit. The two halves of a corpus share nothing, and
+//! each is applied in the log's order, so it makes no difference whether one thread takes turns at
+//! both or each has its own.
+
+use std::sync::mpsc;
+
+use super::{
+    ApplyError,
+    commits::{AddError, Commits, Path, Prepared, Preparer, Waiting, passed_over},
+    gerrit, github,
+    state::{Origins, State},
+};
+use crate::{
+    log::Position,
+    proto::view::{self, View},
+    reclog::Records,
+    store::{Hasher, Origin},
+};
+
+/// Bytes below which a second thread is not worth its while.
+pub(super) const LARGE: usize = 1 << 20;
+
+/// Bytes of records that are read before they are added, about: so few that they stay in the cache.
+const CHUNK: u64 = 64 << 10;
+
+/// Chunks that reading may be ahead.
+const AHEAD: usize = 16;
+
+/// What some records say of git and Gerrit.
+#[derive(Default)]
+struct Chunk<'a> {
+    steps: Vec<Step<'a>>,
+    commits: Vec<Result<Prepared<'a>, AddError>>,
+    paths: Vec<Path<'a>>,
+}
+
+enum Step<'a> {
+    /// The next commit.
+    Commit,
+    /// The next commits, so many, and the rest of the mutation.
+    Gerrit(usize, view::GerritMutation<'a>),
+}
+
+/// Takes in `records`, which stand in a segment, on as many threads.
+pub(super) fn apply<'a>(
+    threads: usize,
+    state: &mut State,
+    waiting: &mut Waiting,
+    origins: Origins<'a>,
+    segment: u32,
+    records: Records<'a>,
+) -> Result<(), ApplyError> {
+    let names = state.commits.names().clone();
+    let texts = state.commits.texts().hasher().clone();
+    let mut reader = Reader {
+        github: &mut state.github,
+        names,
+        texts,
+        origins,
+        segment,
+        records,
+        position: state.position,
+        skipped: 0,
+    };
+    let mut adder = Adder {
+        commits: &mut state.commits,
+        gerrit: &mut state.gerrit,
+        waiting,
+        origin: origins.git,
+        skipped: 0,
+    };
+    let result = match threads {
+        0 | 1 => take_turns(&mut reader, &mut adder),
+        _ => side_by_side(&mut reader, &mut adder),
+    };
+    state.skipped += reader.skipped + adder.skipped;
+    state.position = reader.position;
+    result
+}
+
+fn take_turns(reader: &mut Reader<'_, '_>, adder: &mut Adder<'_>) -> Result<(), ApplyError> {
+    let mut chunk = Chunk::default();
+    loop {
+        let more = reader.read(&mut chunk);
+        adder.add(&mut chunk).map_err(|_| ApplyError::Full)?;
+        if !more? {
+            return Ok(());
+        }
+    }
+}
+
+fn side_by_side(reader: &mut Reader<'_, '_>, adder: &mut Adder<'_>) -> Result<(), ApplyError> {
+    let (give, take) = mpsc::sync_channel(AHEAD);
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(move || {
+            loop {
+                let mut chunk = Chunk::default();
+                let more = reader.read(&mut chunk);
+                // Nobody takes it if adding has failed.
+                if give.send(chunk).is_err() || !more? {
+                    return Ok(());
+                }
+            }
+        });
+        let mut chunks = take.iter();
+        let added = chunks.try_for_each(|mut chunk| adder.add(&mut chunk));
+        // Reading stops if there is nobody to give to.
+        drop(take);
+        let read = reading.join();
+        let read = read.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        added.map_err(|_| ApplyError::Full).and(read)
+    })
+}
+
+/// Reads, and has the half that is about GitHub.
+struct Reader<'s, 'a> {
+    github: &'s mut github::State,
+    /// Of names of commits.
+    names: Hasher,
+    texts: Hasher,
+    origins: Origins<'a>,
+    segment: u32,
+    records: Records<'a>,
+    position: Position,
+    skipped: u64,
+}
+
+impl<'a> Reader<'_, 'a> {
+    /// Reads some records into an empty chunk; gives whether there may be more. What was read before
+    /// an error is there.
+    fn read(&mut self, chunk: &mut Chunk<'a>) -> Result<bool, ApplyError> {
+        let end = self.position.bytes + CHUNK;
+        while self.position.bytes < end {
+            let Some(record) = self.records.next() else {
+                return Ok(false);
+            };
+            let record = record?;
+            let mutation = view::Mutation::decode(record.payload);
+            let mutation = mutation.map_err(|source| ApplyError::Mutation {
+                segment: self.segment,
+                offset: record.offset,
+                source,
+            })?;
+            self.apply(&mutation)?;
+            self.prepare(&mutation, chunk);
+            self.position = Position {
+                bytes: self.position.bytes + (record.end() - record.offset),
+                segment: self.segment,
+                offset: record.end(),
+            };
+        }
+        Ok(true)
+    }
+
+    fn apply(&mut self, mutation: &view::Mutation<'a>) -> Result<(), ApplyError> {
+        let (origin, skipped) = (self.origins.github, &mut self.skipped);
+        if let Some(issue) = &mutation.github_issue {
+            let applied = self.github.apply_issue(origin, issue, skipped);
+            applied.map_err(|_| ApplyError::Full)?;
+        }
+        if let Some(mutation) = &mutation.github {
+            let applied = self.github.apply(origin, mutation, skipped);
+            applied.map_err(|_| ApplyError::Full)?;
+        }
+        Ok(())
+    }
+
+    fn prepare(&self, mutation: &view::Mutation<'a>, chunk: &mut Chunk<'a>) {
+        let (origin, paths) = (self.origins.git, &mut chunk.paths);
+        let preparer = Preparer {
+            names: &self.names,
+            texts: &self.texts,
+        };
+        if let Some(commit) = mutation.git.and_then(|git| git.commit) {
+            let commit = preparer.prepare(origin, &commit, paths);
+            chunk.commits.push(commit);
+            chunk.steps.push(Step::Commit);
+        }
+        if let Some(gerrit) = mutation.gerrit {
+            let before = chunk.commits.len();
+            chunk.commits.extend(gerrit.commits.map(|commit| {
+                let commit = commit.map_err(AddError::from)?;
+                preparer.prepare(origin, &commit, paths)
+            }));
+            let count = chunk.commits.len() - before;
+            chunk.steps.push(Step::Gerrit(count, gerrit));
+        }
+    }
+}
+
+/// Adds, and has the half that is about git and Gerrit.
+struct Adder<'s> {
+    commits: &'s mut Commits,
+    gerrit: &'s mut gerrit::State,
+    waiting: &'s mut Waiting,
+    origin: Origin<'s>,
+    skipped: u64,
+}
+
+impl Adder<'_> {
+    /// Adds what a chunk says, which is empty then.
+    fn add(&mut self, chunk: &mut Chunk<'_>) -> Result<(), AddError> {
+        self.commits.warm(&chunk.commits, &chunk.paths);
+        let mut new = chunk.commits.drain(..);
+        let mut paths = chunk.paths.iter();
+        let mut add = |commits: &mut Commits, waiting: &mut Waiting, new| {
+            commits.add(self.origin, new, &mut paths, waiting)
+        };
+        for step in chunk.steps.drain(..) {
+            match step {
+                Step::Commit => {
+                    if let Some(new) = new.next() {
+                        let added = new.and_then(|new| add(self.commits, self.waiting, new));
+                        passed_over(added, &mut self.skipped)?;
+                    }
+                }
+                Step::Gerrit(count, mutation) => {
+                    let project =
+                        self.gerrit
+                            .project(self.commits, self.origin, mutation.project)?;
+                    for new in new.by_ref().take(count) {
+                        let added = new.and_then(|new| add(self.commits, self.waiting, new));
+                        passed_over(added, &mut self.skipped)?;
+                    }
+                    self.gerrit.apply(
+                        self.commits,
+                        self.waiting,
+                        self.origin,
+                        project,
+                        &mutation,
+                        &mut self.skipped,
+                    )?;
+                }
+            }
+        }
+        drop(new);
+        chunk.paths.clear();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+    use prost::Message;
+
+    use crate::{
+        corpus::{ApplyError, Writer},
+        reclog::Header,
+        testing::{History, difference, dump, mischief},
+    };
+
+    fn applied(threads: usize, log: &Bytes) -> (Writer, Result<(), ApplyError>) {
+        let mut writer = Writer::new();
+        let result = writer.apply_on(threads, 0, 0, log);
+        (writer, result)
+    }
+
+    /// Fails unless two threads make of a log what one does.
+    fn compare(log: &Bytes) -> Result<(), TestCaseError> {
+        let (mut one, expected) = applied(1, log);
+        let (mut two, result) = applied(2, log);
+        prop_assert_eq!(result, expected);
+        let (one, two) = (one.publish(), two.publish());
+        prop_assert_eq!(one.skipped(), two.skipped());
+        prop_assert_eq!(one.position(), two.position());
+        prop_assert_eq!(difference(&dump(&one), &dump(&two)), None);
+        // Rows have the same numbers.
+        prop_assert!(one.commits().iter().eq(two.commits().iter()));
+        Ok(())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(6))]
+        #[test]
+        fn two_threads_do_what_one_does(
+            seed: u64,
+            numbers in prop::collection::vec(any::<u64>(), 0..300),
+            damage in any::<Option<(prop::sample::Index, u8)>>(),
+        ) {
+            let mut log = Vec::new();
+            let mut numbers = numbers.into_iter();
+            for mutation in History::new(seed) {
+                for mutation in [Some(mutation), numbers.next().map(mischief)].into_iter().flatten() {
+                    let payload = mutation.encode_to_vec();
+                    log.extend_from_slice(&Header::new(log.len() as u64, payload.len() as u64));
+                    log.extend(payload);
+                }
+                if log.len() > 150_000 {
+                    break;
+                }
+            }
+            compare(&Bytes::copy_from_slice(&log))?;
+            if let Some((at, damage)) = damage {
+                let at = at.index(log.len());
+                log[at] ^= damage;
+                compare(&log.clone().into())?;
+                log.truncate(at);
+                compare(&log.into())?;
+            }
+        }
+    }
+}
