@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, fs, io, path::Path};
 
 use bytes::Bytes;
-use maintner::log::{Batch, Event, Segment, Source, SourceError};
+use maintner::log::{Batch, Event, Segment, Sha224Sum, Source, SourceError, total};
 
 /// What a path leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(crate) fn kind(path: &Path) -> io::Result<Kind> {
     let mut has_segments = false;
     for entry in fs::read_dir(path)? {
         let name = entry?.file_name();
-        has_segments |= number(&name.to_string_lossy()).is_some();
+        has_segments |= parse(&name.to_string_lossy()).is_some();
     }
     Ok(if has_segments {
         Kind::Segments
@@ -32,16 +32,22 @@ pub(crate) fn kind(path: &Path) -> io::Result<Kind> {
     })
 }
 
-/// The number of the segment in a file of this name.
-fn number(name: &str) -> Option<u32> {
+/// The number of the segment in a file of this name, and its digest if it is sealed.
+fn parse(name: &str) -> Option<(u32, Option<Sha224Sum>)> {
     let (number, rest) = name.strip_suffix(".mutlog")?.split_once('.')?;
-    let is_segment = number.len() == 4 && (rest == "growing" || rest.len() == 56);
-    is_segment.then(|| number.parse().ok()).flatten()
+    let number = number.parse().ok().filter(|_| number.len() == 4)?;
+    match rest {
+        "growing" => Some((number, None)),
+        digest => Some((number, Some(Sha224Sum::from_hex(digest)?))),
+    }
 }
 
 /// Tells a log as it is now. It will not grow.
 #[derive(Debug)]
-pub(crate) struct Files(VecDeque<Event>);
+pub(crate) struct Files {
+    events: VecDeque<Event>,
+    bytes: u64,
+}
 
 impl Files {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
@@ -50,33 +56,39 @@ impl Files {
             for entry in fs::read_dir(path)? {
                 let path = entry?.path();
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
-                if let Some(number) = number(&name) {
-                    files.push((number, path));
+                if let Some((number, digest)) = parse(&name) {
+                    files.push((number, digest, path));
                 }
             }
             // The sealed file of a segment before one that was growing.
-            files.sort();
-            files.dedup_by_key(|(number, _)| *number);
+            files.sort_by_key(|&(number, digest, _)| (number, digest.is_none()));
+            files.dedup_by_key(|(number, ..)| *number);
         } else {
-            files.push((0, path.to_owned()));
+            files.push((0, None, path.to_owned()));
         }
         let mut events = VecDeque::new();
         let mut segments = Vec::new();
-        for (at, (number, path)) in files.into_iter().enumerate() {
+        for (at, (number, digest, path)) in files.into_iter().enumerate() {
             if number as usize != at {
                 let text = format!("segment {at} is missing");
                 return Err(io::Error::new(io::ErrorKind::NotFound, text));
             }
             let bytes = map(&path)?;
-            segments.push(Segment::of(number, &bytes));
+            // A file is what its name says; reading all of them takes its time.
+            segments.push(Segment {
+                number,
+                size: bytes.len() as u64,
+                sha224: digest.unwrap_or_else(|| Sha224Sum::of(&bytes)),
+            });
             events.push_back(Event::Batch(Batch {
                 segment: number,
                 offset: 0,
                 bytes,
             }));
         }
+        let bytes = total(&segments);
         events.push_back(Event::CaughtUp { segments });
-        Ok(Self(events))
+        Ok(Self { events, bytes })
     }
 }
 
@@ -90,10 +102,14 @@ fn map(path: &Path) -> io::Result<Bytes> {
 
 impl Source for Files {
     async fn next(&mut self) -> Result<Event, SourceError> {
-        match self.0.pop_front() {
+        match self.events.pop_front() {
             Some(event) => Ok(event),
             None => std::future::pending().await,
         }
+    }
+
+    fn log_bytes(&self) -> Option<u64> {
+        Some(self.bytes)
     }
 }
 
@@ -103,16 +119,17 @@ mod tests {
 
     #[test]
     fn names_of_segments() {
-        let sum = "0a".repeat(28);
-        assert_eq!(number(&format!("0012.{sum}.mutlog")), Some(12));
-        assert_eq!(number("0003.growing.mutlog"), Some(3));
+        let digest = "0a".repeat(28);
+        let sealed = Some((12, Some(Sha224Sum([10; 28]))));
+        assert_eq!(parse(&format!("0012.{digest}.mutlog")), sealed);
+        assert_eq!(parse("0003.growing.mutlog"), Some((3, None)));
         for name in [
             "maintner-2018-07-09.mutlog",
             "1.growing.mutlog",
             "0001.x.mutlog",
             "0001.growing",
         ] {
-            assert_eq!(number(name), None, "{name}");
+            assert_eq!(parse(name), None, "{name}");
         }
     }
 }

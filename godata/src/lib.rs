@@ -33,9 +33,13 @@ mod source;
 use std::{ops::Deref, sync::Arc};
 
 use maintner::{
-    corpus::{ApplyError, live::Live},
-    log::{FollowError, SourceError},
+    corpus::{
+        ApplyError,
+        live::{FollowError, Follower, Live},
+    },
+    log::SourceError,
 };
+use source::AnySource;
 
 pub use maintner;
 pub use options::{Options, dir};
@@ -86,6 +90,71 @@ impl Deref for Corpus {
     }
 }
 
+impl Corpus {
+    /// Follows no more, and returns when the next start finds a snapshot file, if that is worth its
+    /// while. Merely dropped, it stops at once; what is being saved then, the runtime waits for.
+    pub async fn shutdown(self) {
+        self.live.shutdown().await;
+    }
+}
+
+/// A corpus that is being opened ([`Options::begin`]).
+///
+/// ```
+/// use godata::{Options, maintner::corpus::live::Status};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), godata::Error> {
+/// let log = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
+/// let opening = Options::new().begin(log).await?;
+/// let corpus = opening.corpus().clone();
+/// let show = tokio::spawn(async move {
+///     while let Status::Loading { bytes, of } = corpus.status() {
+///         println!("{bytes} bytes of {of:?}");
+///         tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+///     }
+/// });
+/// let corpus = opening.ready().await?;
+/// # show.await.expect("it ends");
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Opening {
+    log: String,
+    follower: Follower<AnySource>,
+}
+
+impl Opening {
+    /// The corpus, which knows nothing yet: its [`status`](maintner::corpus::Corpus::status) tells how
+    /// much of the log has come.
+    pub fn corpus(&self) -> &maintner::corpus::Corpus {
+        self.follower.corpus()
+    }
+
+    /// Returns when everything there is has been read. If dropped, the corpus is not opened; what was
+    /// fetched is kept for the next time.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the log cannot be read.
+    pub async fn ready(self) -> Result<Corpus, Error> {
+        let Self { log, mut follower } = self;
+        match follower.catch_up().await {
+            Ok(_) => Ok(Corpus {
+                live: follower.spawn(),
+            }),
+            Err(FollowError::Source(source)) => Err(Error::Read {
+                log,
+                source: Arc::new(source),
+            }),
+            Err(FollowError::Apply(source)) => Err(Error::Apply {
+                log,
+                source: ApplyError::clone(&source),
+            }),
+            Err(_) => Err(Error::Shutdown),
+        }
+    }
+}
+
 /// Why there is no corpus.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -106,7 +175,7 @@ pub enum Error {
         log: String,
         /// Why.
         #[source]
-        source: Arc<FollowError>,
+        source: Arc<maintner::log::FollowError>,
     },
     /// There is no place for what is fetched.
     #[error("no cache folder: set HOME or XDG_CACHE_HOME, or name a folder in the options")]

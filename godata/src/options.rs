@@ -1,30 +1,15 @@
 //! How a corpus is opened.
 
 use std::{
-    borrow::Cow,
     env,
     ffi::OsString,
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
-use maintner::{
-    corpus::{
-        ApplyError, Writer,
-        live::Follower,
-        snapshot_file::{Checkpoint, SnapshotDir},
-    },
-    log::{Batch, Event, Segment, Source, total},
-};
+use maintner::corpus::{live::Follower, snapshot_file::SnapshotDir};
 
-use crate::{Corpus, Error, SERVER, source::AnySource};
-
-/// Logs below this size are read faster than a snapshot file is worth.
-const WORTH_SAVING: u64 = 16 << 20;
-
-/// A snapshot file is made anew when the log has grown by this part of its size.
-const OUTGROWN: u64 = 20;
+use crate::{Corpus, Error, Opening, SERVER, source::AnySource};
 
 /// How a corpus is opened.
 ///
@@ -86,20 +71,23 @@ impl Options {
     ///
     /// Fails if the log cannot be read. Must be called within a tokio runtime.
     pub async fn open(&self, log: &str) -> Result<Corpus, Error> {
+        self.begin(log).await?.ready().await
+    }
+
+    /// Begins to open a log; [`Opening::ready`] reads it. For programs that show how far they are.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no such log. That a server does not answer is found out later.
+    pub async fn begin(&self, log: &str) -> Result<Opening, Error> {
         let cache = self.cache_for(log);
-        let mut source = AnySource::open(log, cache.as_deref()).await?;
-        let (segments, batches) = read_all(log, &mut source).await?;
-        let snapshots = cache.filter(|_| self.snapshot_file && total(&segments) >= WORTH_SAVING);
-        let snapshots = snapshots.map(|cache| SnapshotDir::new(cache.join("snapshots")));
-        let load = move || load(&segments, &batches, snapshots);
-        let loaded = tokio::task::spawn_blocking(load).await;
-        let loaded = loaded.map_err(|_| Error::Shutdown)?;
-        let writer = loaded.map_err(|source| Error::Apply {
-            log: log.to_owned(),
-            source,
-        })?;
-        let live = Follower::with_writer(source, writer).spawn();
-        Ok(Corpus { live })
+        let source = AnySource::open(log, cache.as_deref()).await?;
+        let follower = match cache.filter(|_| self.snapshot_file) {
+            Some(cache) => Follower::open(source, SnapshotDir::new(cache.join("snapshots"))),
+            None => Follower::new(source),
+        };
+        let log = log.to_owned();
+        Ok(Opening { log, follower })
     }
 
     /// Where to keep what belongs to a log.
@@ -121,63 +109,6 @@ impl Options {
         let from = name.len().saturating_sub(150);
         let name = name[from..].trim_start_matches(['.', '_']);
         Some(cache_dir()?.join("godata").join(name))
-    }
-}
-
-/// All there is, without looking at it.
-async fn read_all(log: &str, source: &mut AnySource) -> Result<(Vec<Segment>, Vec<Batch>), Error> {
-    let mut batches = Vec::new();
-    loop {
-        let event = source.next().await.map_err(|source| Error::Read {
-            log: log.to_owned(),
-            source: Arc::new(source),
-        })?;
-        match event {
-            Event::Batch(batch) => batches.push(batch),
-            Event::CaughtUp { segments } => return Ok((segments, batches)),
-            Event::Split { .. } => batches.clear(),
-            _ => {}
-        }
-    }
-}
-
-/// Makes a corpus of a log, with the help of a snapshot file if there is one; and keeps one for the
-/// next time.
-fn load(
-    segments: &[Segment],
-    batches: &[Batch],
-    snapshots: Option<SnapshotDir>,
-) -> Result<Writer, ApplyError> {
-    let opened = snapshots
-        .as_ref()
-        .map(|files| files.open(segments, batches));
-    let (mut writer, rest) = match opened {
-        Some(Ok(opened)) => (opened.writer, Cow::Owned(opened.rest)),
-        other => {
-            if let Some(Err(reason)) = other {
-                tracing::debug!(%reason, "no snapshot file");
-            }
-            (Writer::new(), Cow::Borrowed(batches))
-        }
-    };
-    let new: usize = rest.iter().map(|batch| batch.bytes.len()).sum();
-    let is_old = new as u64 > total(segments) / OUTGROWN;
-    for batch in rest.iter() {
-        writer.apply(batch.segment, batch.offset, &batch.bytes)?;
-    }
-    writer.publish();
-    if let Some(snapshots) = snapshots.filter(|_| is_old) {
-        let (checkpoint, segments) = (writer.checkpoint(), segments.to_vec());
-        std::thread::spawn(move || save(&snapshots, &checkpoint, &segments));
-    }
-    Ok(writer)
-}
-
-fn save(snapshots: &SnapshotDir, checkpoint: &Checkpoint, segments: &[Segment]) {
-    match snapshots.save(checkpoint, segments) {
-        Ok(file) => tracing::debug!(file = %file.display(), "saved a snapshot file"),
-        // The next start takes longer; nothing else depends on it.
-        Err(error) => tracing::warn!(%error, "cannot save a snapshot file"),
     }
 }
 

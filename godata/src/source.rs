@@ -58,4 +58,12 @@ impl Source for AnySource {
             Self::Files(source) => source.next().await,
         }
     }
+
+    fn log_bytes(&self) -> Option<u64> {
+        match self {
+            Self::Address(source) => source.log_bytes(),
+            Self::Disk(source) => source.log_bytes(),
+            Self::Files(source) => source.log_bytes(),
+        }
+    }
 }

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use godata::{
     Error, Options,
     maintner::{
-        corpus::Snapshot,
-        log::{DiskLog, MemoryLog, Sink, server::LogServer},
+        corpus::{Snapshot, live::Status},
+        log::{DiskLog, MemoryLog, Sha224Sum, Sink, server::LogServer},
         proto::{GithubIssueMutation, Mutation},
+        reclog::Header,
         testing::History,
     },
 };
@@ -134,43 +135,87 @@ async fn a_server_is_followed() {
     served.abort();
 }
 
+/// A log that is long enough for a snapshot file, most of it in a few records.
+fn long_log() -> Vec<u8> {
+    let mut log = History::new(4).log(200_000);
+    let text = "A long story. ".repeat(80_000);
+    while log.len() < 17 << 20 {
+        let payload = titled(&text);
+        log.extend_from_slice(&Header::new(log.len() as u64, payload.len() as u64));
+        log.extend_from_slice(&payload);
+    }
+    log
+}
+
 #[tokio::test]
 async fn a_snapshot_file_is_made_used_and_never_trusted() {
     let dir = tempfile::tempdir().unwrap();
-    let log = dir.path().join("log.mutlog");
-    fs::write(&log, History::new(4).log(17 << 20)).unwrap();
-    let log = log.to_str().unwrap();
-    let cache = dir.path().join("cache");
-    let first = options(&cache).open(log).await.unwrap();
-    let expected = told(&first.snapshot());
+    let segments = dir.path().join("log");
+    fs::create_dir(&segments).unwrap();
+    let log = long_log();
+    let digest = Sha224Sum::of(&log);
+    let sealed = segments.join(format!("0000.{digest}.mutlog"));
+    fs::write(&sealed, &log).unwrap();
+    let expected = told(&Snapshot::of_log(log.clone()).unwrap());
+    let (cache, segments) = (dir.path().join("cache"), segments.to_str().unwrap());
+    let open = async || options(&cache).open(segments).await;
     let files = || -> Vec<_> {
         let files = fs::read_dir(cache.join("snapshots")).into_iter().flatten();
-        let paths = files.map(|file| file.unwrap().path());
-        paths
-            .filter(|path| path.extension().is_some_and(|end| end == "snap"))
-            .collect()
+        files.map(|file| file.unwrap().path()).collect()
     };
-    while files().is_empty() {
-        tokio::task::yield_now().await;
-    }
-    let second = options(&cache).open(log).await.unwrap();
-    assert_eq!(told(&second.snapshot()), expected);
+
+    let first = open().await.unwrap();
+    assert_eq!(told(&first.snapshot()), expected);
+    first.shutdown().await;
+    assert_eq!(files().len(), 1);
+
+    // Rows come from the file, only text from the log: which cannot be read as records now.
+    let mut unreadable = log.clone();
+    unreadable[..4].fill(0);
+    fs::write(&sealed, &unreadable).unwrap();
+    assert_eq!(told(&open().await.unwrap().snapshot()), expected);
+    let all = options(&cache).snapshot_file(false).open(segments).await;
+    assert!(matches!(all, Err(Error::Apply { .. })));
+
+    // Damaged, it is of no use.
     for file in files() {
         let mut bytes = fs::read(&file).unwrap();
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
         fs::write(&file, bytes).unwrap();
     }
-    let third = options(&cache).open(log).await.unwrap();
-    assert_eq!(told(&third.snapshot()), expected);
+    assert!(open().await.is_err());
+    fs::write(&sealed, &log).unwrap();
+    assert_eq!(told(&open().await.unwrap().snapshot()), expected);
 
     let other = dir.path().join("other");
-    options(&other)
-        .snapshot_file(false)
-        .open(log)
-        .await
-        .unwrap();
+    let without = options(&other).snapshot_file(false);
+    without.open(segments).await.unwrap().shutdown().await;
     assert!(!other.exists());
+}
+
+#[tokio::test]
+async fn it_tells_how_far_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = History::new(5).log(100_000);
+    let file = dir.path().join("any.mutlog");
+    fs::write(&file, &log).unwrap();
+    let opening = options(dir.path()).begin(file.to_str().unwrap()).await;
+    let opening = opening.unwrap();
+    let corpus = opening.corpus().clone();
+    assert!(matches!(corpus.status(), Status::Loading { bytes: 0, .. }));
+    let told = async {
+        let mut last = corpus.status();
+        while matches!(corpus.status(), Status::Loading { .. }) {
+            last = corpus.status();
+            tokio::task::yield_now().await;
+        }
+        last
+    };
+    let (last, ready) = tokio::join!(biased; told, opening.ready());
+    let len = log.len() as u64;
+    assert!(matches!(last, Status::Loading { bytes, of } if bytes == len && of == Some(len)));
+    assert_eq!(ready.unwrap().snapshot().log_bytes(), len);
 }
 
 #[tokio::test]

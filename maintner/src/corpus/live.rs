@@ -1,11 +1,17 @@
 //! A corpus that follows a log.
 
+mod files;
+
 use std::{sync::Arc, time::Duration};
 
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::{
+    sync::oneshot,
+    task::{AbortHandle, JoinHandle},
+};
 
-use super::{ApplyError, Corpus, Snapshot, Writer};
-use crate::log::{Batch, Event, Source, SourceError};
+use self::files::{Files, Held};
+use super::{ApplyError, Corpus, Snapshot, Writer, snapshot_file::SnapshotDir};
+use crate::log::{Batch, Event, Segment, Source, SourceError};
 
 /// Batches up to this size are applied where the task runs: some hundred microseconds. Longer ones
 /// go to a thread for work that takes long.
@@ -19,7 +25,12 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_sec
 #[non_exhaustive]
 pub enum Status {
     /// The log, or after a split another log, is being read; it will be published as a whole.
-    Loading,
+    Loading {
+        /// Bytes of it that have come.
+        bytes: u64,
+        /// Bytes that it has, if that is known.
+        of: Option<u64>,
+    },
     /// The newest snapshot has all that there was to read.
     Live,
     /// The source of the log is in trouble. It is asked again after a pause.
@@ -50,6 +61,11 @@ pub enum FollowError {
 /// *split*), it is read anew: readers keep the last snapshot of the old one until the new one is
 /// there, which has another [`epoch`](Snapshot::epoch).
 ///
+/// With a folder of [snapshot files](super::snapshot_file) ([`open`](Self::open)), it begins with the
+/// one that knows most of the log, and makes new ones in the background: after a start that had to
+/// read more than a twentieth of the log, when the log has grown by a quarter, and at a
+/// [shutdown](Self::shutdown) if the last file lacks more than a twentieth.
+///
 /// ```
 /// use maintner::{corpus::live::Follower, log::MemoryLog, testing::History};
 /// use prost::Message;
@@ -73,19 +89,38 @@ pub struct Follower<S> {
     source: S,
     corpus: Corpus,
     writer: Hand,
+    /// Bytes that have come of the log.
+    bytes: u64,
     /// All that there is was read once.
     caught_up: bool,
+    /// What has come before that, if a snapshot file may know it.
+    held: Option<Held>,
+    /// Gone when nobody waits for the writer any more.
+    waits: Arc<()>,
 }
 
 /// Where the writer is.
 #[derive(Debug)]
 enum Hand {
-    Here(Box<Writer>),
-    Away(JoinHandle<Applied>),
+    Here(Box<Writing>),
+    Away(JoinHandle<Done>),
     Gone(Option<Arc<ApplyError>>),
 }
 
-type Applied = (Box<Writer>, Result<(), ApplyError>);
+/// The writer, and its files.
+#[derive(Debug)]
+struct Writing {
+    writer: Writer,
+    files: Option<Files>,
+}
+
+#[derive(Debug)]
+struct Done {
+    writing: Box<Writing>,
+    result: Result<(), ApplyError>,
+    /// It has taken in all that was held.
+    is_loaded: bool,
+}
 
 impl<S: Source> Follower<S> {
     /// Will follow this log, which has to be told from its beginning, in a new corpus.
@@ -93,14 +128,31 @@ impl<S: Source> Follower<S> {
         Self::with_writer(source, Writer::new())
     }
 
+    /// Will follow this log, which has to be told from its beginning, in a new corpus that begins with
+    /// a snapshot file of this folder if one fits: whatever is in doubt about it, the log is read
+    /// instead. Several processes may use the same folder.
+    ///
+    /// Files are saved on threads for blocking work; a runtime that shuts down waits for them.
+    pub fn open(source: S, snapshots: SnapshotDir) -> Self {
+        let writer = snapshots.writer();
+        Self::with_files(source, writer, Some(Files::new(snapshots)))
+    }
+
     /// Will follow this log with a writer that has applied all that the source does not tell any
     /// more, if anything.
     pub fn with_writer(source: S, writer: Writer) -> Self {
+        Self::with_files(source, writer, None)
+    }
+
+    fn with_files(source: S, writer: Writer, files: Option<Files>) -> Self {
         Self {
             source,
             corpus: writer.corpus(),
-            writer: Hand::Here(Box::new(writer)),
+            bytes: writer.log_bytes(),
+            held: files.is_some().then(Held::default),
+            writer: Hand::Here(Box::new(Writing { writer, files })),
             caught_up: false,
+            waits: Arc::new(()),
         }
     }
 
@@ -127,14 +179,18 @@ impl<S: Source> Follower<S> {
     ///
     /// Ends only if it makes no sense to go on.
     pub async fn run(mut self) -> FollowError {
+        self.follow().await
+    }
+
+    async fn follow(&mut self) -> FollowError {
         let mut pause = PAUSES.0;
         loop {
             match self.step().await {
                 Ok(_) => pause = PAUSES.0,
                 Err(FollowError::Source(error)) => {
                     tracing::warn!(%error, "cannot read the log; trying again");
-                    if let Hand::Here(writer) = &self.writer {
-                        writer.set_status(Status::Trouble(Arc::new(error)));
+                    if let Hand::Here(writing) = &self.writer {
+                        writing.writer.set_status(Status::Trouble(Arc::new(error)));
                     }
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(PAUSES.1);
@@ -144,19 +200,40 @@ impl<S: Source> Follower<S> {
         }
     }
 
+    /// Reads no more, and returns when the next start finds a snapshot file, if that is worth its
+    /// while: after a fraction of a second for each gigabyte of log.
+    pub async fn shutdown(mut self) {
+        if self.take_back().await.is_ok()
+            && let Hand::Here(writing) = &mut self.writer
+            && let Some(files) = &mut writing.files
+        {
+            files.finish(&writing.writer).await;
+        }
+    }
+
     /// [`run`](Self::run)s in a task of its own, for as long as what this gives is kept.
     ///
     /// # Panics
     ///
     /// Panics outside of a tokio runtime.
-    pub fn spawn(self) -> Live
+    pub fn spawn(mut self) -> Live
     where
         S: 'static,
     {
         let corpus = self.corpus.clone();
-        let task = tokio::spawn(self.run());
+        let (stop, stopped) = oneshot::channel::<oneshot::Sender<()>>();
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                _ = self.follow() => {}
+                Ok(done) = stopped => {
+                    self.shutdown().await;
+                    drop(done);
+                }
+            }
+        });
         Live {
             corpus,
+            stop: Some(stop),
             task: task.abort_handle(),
         }
     }
@@ -164,67 +241,117 @@ impl<S: Source> Follower<S> {
     /// The next event; whether this was all there is.
     async fn step(&mut self) -> Result<bool, FollowError> {
         // What a call that was dropped has left.
-        self.take_back().await?;
+        if self.take_back().await? {
+            return Ok(true);
+        }
         let event = self.source.next().await?;
-        let writer = match &mut self.writer {
-            Hand::Here(writer) => writer,
+        let writing = match &mut self.writer {
+            Hand::Here(writing) => writing,
             Hand::Away(_) | Hand::Gone(_) => return Err(FollowError::Shutdown),
         };
         match event {
             Event::Batch(batch) => {
-                self.apply(batch);
-                self.take_back().await?;
-            }
-            Event::Remapped { segment, bytes } => writer.remap(segment, &bytes),
-            Event::CaughtUp { .. } => {
+                self.bytes += batch.bytes.len() as u64;
                 if !self.caught_up {
-                    self.caught_up = true;
-                    writer.publish();
+                    writing.writer.set_status(Status::Loading {
+                        bytes: self.bytes,
+                        of: self.source.log_bytes(),
+                    });
+                }
+                match &mut self.held {
+                    Some(held) => held.batches.push(batch),
+                    None => self.apply(batch),
+                }
+            }
+            Event::Remapped { segment, bytes } => match &mut self.held {
+                Some(held) => held.mapped.push((segment, bytes)),
+                None => writing.writer.remap(segment, &bytes),
+            },
+            Event::CaughtUp { segments } => {
+                if !std::mem::replace(&mut self.caught_up, true) {
+                    match self.held.take() {
+                        Some(held) => self.load(held, segments),
+                        None => drop(writing.writer.publish()),
+                    }
+                    return self.take_back().await.map(|_| true);
                 }
                 // After trouble, say, with nothing new.
-                writer.set_status(Status::Live);
+                writing.writer.set_status(Status::Live);
+                if let Some(files) = &mut writing.files {
+                    files.caught_up(&writing.writer, segments);
+                }
                 return Ok(true);
             }
             Event::Split { common } => {
                 tracing::warn!(common, "the log is another one; reading it anew");
                 self.caught_up = false;
-                writer.restart();
+                self.bytes = 0;
+                writing.writer.restart();
+                if let Some(files) = &mut writing.files {
+                    files.split();
+                    self.held = Some(Held::default());
+                }
             }
         }
-        Ok(false)
+        self.take_back().await
     }
 
     /// Applies a batch. The writer may be away after that.
     fn apply(&mut self, batch: Batch) {
-        let writer = std::mem::replace(&mut self.writer, Hand::Gone(None));
-        let Hand::Here(mut writer) = writer else {
-            return;
-        };
         let publish = self.caught_up;
         let is_short = batch.bytes.len() <= SHORT_BATCH;
-        let apply = move || {
+        self.hand_over(is_short, false, move |Writing { writer, .. }| {
             let applied = writer.apply(batch.segment, batch.offset, &batch.bytes);
             if publish && applied.is_ok() {
                 writer.publish();
             }
-            (writer, applied)
+            applied
+        });
+    }
+
+    /// Takes in all that was held. The writer is away after that.
+    fn load(&mut self, held: Held, segments: Vec<Segment>) {
+        let waits = Arc::downgrade(&self.waits);
+        self.hand_over(false, true, move |Writing { writer, files }| match files {
+            Some(files) => files.load(writer, held, segments, &waits),
+            None => Ok(()),
+        });
+    }
+
+    /// Has the writer do something, here or on another thread.
+    fn hand_over(
+        &mut self,
+        is_short: bool,
+        is_loaded: bool,
+        work: impl FnOnce(&mut Writing) -> Result<(), ApplyError> + Send + 'static,
+    ) {
+        let hand = std::mem::replace(&mut self.writer, Hand::Gone(None));
+        let Hand::Here(mut writing) = hand else {
+            return;
+        };
+        let work = move || {
+            let result = work(&mut writing);
+            Done {
+                writing,
+                result,
+                is_loaded,
+            }
         };
         if is_short {
-            let (writer, applied) = apply();
-            self.writer = Hand::Here(writer);
-            self.note(applied);
+            self.note(work());
         } else {
-            self.writer = Hand::Away(tokio::task::spawn_blocking(apply));
+            self.writer = Hand::Away(tokio::task::spawn_blocking(work));
         }
     }
 
-    /// Waits for the writer, if it is away.
-    async fn take_back(&mut self) -> Result<(), FollowError> {
+    /// Waits for the writer, if it is away. Whether it knows all there is now, and did not before.
+    async fn take_back(&mut self) -> Result<bool, FollowError> {
+        let mut is_loaded = false;
         if let Hand::Away(task) = &mut self.writer {
             match task.await {
-                Ok((writer, applied)) => {
-                    self.writer = Hand::Here(writer);
-                    self.note(applied);
+                Ok(done) => {
+                    is_loaded = done.is_loaded;
+                    self.note(done);
                 }
                 Err(error) => {
                     self.writer = Hand::Gone(None);
@@ -237,19 +364,21 @@ impl<S: Source> Follower<S> {
         match &self.writer {
             Hand::Gone(Some(error)) => Err(FollowError::Apply(Arc::clone(error))),
             Hand::Gone(None) => Err(FollowError::Shutdown),
-            Hand::Here(_) | Hand::Away(_) => Ok(()),
+            Hand::Here(_) | Hand::Away(_) => Ok(is_loaded),
         }
     }
 
-    /// Lets the writer go if what it was to apply cannot be.
-    fn note(&mut self, applied: Result<(), ApplyError>) {
-        if let Err(error) = applied {
-            let error = Arc::new(error);
-            if let Hand::Here(writer) = &self.writer {
-                writer.set_status(Status::Ended(Some(Arc::clone(&error))));
+    /// Takes the writer, or lets it go if what it was to apply cannot be.
+    fn note(&mut self, done: Done) {
+        self.writer = match done.result {
+            Ok(()) => Hand::Here(done.writing),
+            Err(error) => {
+                let error = Arc::new(error);
+                let status = Status::Ended(Some(Arc::clone(&error)));
+                done.writing.writer.set_status(status);
+                Hand::Gone(Some(error))
             }
-            self.writer = Hand::Gone(Some(error));
-        }
+        };
     }
 }
 
@@ -257,6 +386,7 @@ impl<S: Source> Follower<S> {
 #[derive(Debug)]
 pub struct Live {
     corpus: Corpus,
+    stop: Option<oneshot::Sender<oneshot::Sender<()>>>,
     task: AbortHandle,
 }
 
@@ -264,6 +394,18 @@ impl Live {
     /// The corpus.
     pub fn corpus(&self) -> &Corpus {
         &self.corpus
+    }
+
+    /// Follows no more, and returns when the next start finds a snapshot file, if that is worth its
+    /// while ([`Follower::shutdown`]). If dropped, it stops at once.
+    pub async fn shutdown(mut self) {
+        let (done, ended) = oneshot::channel();
+        if let Some(stop) = self.stop.take()
+            && stop.send(done).is_ok()
+        {
+            // Nothing is ever sent: it is dropped at the end.
+            let _ = ended.await;
+        }
     }
 }
 

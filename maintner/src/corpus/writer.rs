@@ -57,7 +57,7 @@ impl Default for Shared {
             newest: ArcSwap::from_pointee(Snapshot::default()),
             progress: watch::Sender::new(Progress {
                 generation: 0,
-                status: Status::Loading,
+                status: Status::Loading { bytes: 0, of: None },
             }),
         }
     }
@@ -112,14 +112,20 @@ impl Writer {
         }
     }
 
-    pub(super) fn from_checkpoint(checkpoint: Checkpoint, options: Options) -> Self {
+    /// Knows what a file had in place of what it knew, nothing. Its readers stay.
+    pub(super) fn adopt(&mut self, checkpoint: Checkpoint) {
         let Checkpoint { state, waiting } = checkpoint;
-        Self {
-            state,
-            waiting,
-            options,
-            shared: Arc::default(),
-        }
+        self.state = State {
+            generation: self.state.generation,
+            epoch: self.state.epoch,
+            ..state
+        };
+        self.waiting = waiting;
+    }
+
+    /// Bytes of the log that were applied.
+    pub(super) fn log_bytes(&self) -> u64 {
+        self.state.position.bytes
     }
 
     fn threads(&self) -> usize {
@@ -180,7 +186,7 @@ impl Writer {
             ..State::default()
         };
         self.waiting = Waiting::default();
-        self.set_status(Status::Loading);
+        self.set_status(Status::Loading { bytes: 0, of: None });
     }
 
     /// Lets readers see all that was applied, and tells them that it is all there is

@@ -10,7 +10,7 @@ use tokio::{
 
 use super::{AppendError, LeaderError, Request, catch_up, chain};
 use crate::{
-    corpus::Writer,
+    corpus::live::Follower,
     log::{Sink, SinkError, Source, check::Refused},
 };
 
@@ -22,8 +22,9 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 
 pub(super) struct Committer<L, S> {
     pub(super) sink: L,
-    pub(super) source: S,
-    pub(super) writer: Writer,
+    pub(super) follower: Follower<S>,
+    /// Of the log as it was when the leader began.
+    pub(super) epoch: u64,
 }
 
 impl<L: Sink, S: Source> Committer<L, S> {
@@ -41,6 +42,7 @@ impl<L: Sink, S: Source> Committer<L, S> {
                 () = told(&mut stop), if !queue.is_closed() => queue.close(),
                 count = queue.recv_many(&mut taken, TOGETHER) => {
                     if count == 0 {
+                        self.follower.shutdown().await;
                         return Ok(());
                     }
                     let taken = std::mem::take(&mut taken);
@@ -102,8 +104,7 @@ impl<L: Sink, S: Source> Committer<L, S> {
         requests: &mut Vec<Request>,
         records: usize,
     ) -> Result<(), LeaderError> {
-        catch_up(&mut self.source, &mut self.writer).await?;
-        let snapshot = self.writer.publish();
+        let snapshot = catch_up(&mut self.follower, self.epoch).await?;
         let mut left = records;
         while let Some(first) = requests.first_mut() {
             if first.payloads.len() > left {

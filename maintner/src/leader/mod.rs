@@ -1,6 +1,6 @@
 //! The one who writes a log, and knows at once what it says.
 //!
-//! A [`Leader`] owns a [`Sink`] and a [`Writer`]. Whoever finds out what happens has an [`Outlet`]:
+//! A [`Leader`] owns a [`Sink`] and a [`Follower`] of the same log. Whoever finds out what happens has an [`Outlet`]:
 //! mutations go in, and when [`append`](Outlet::append) returns they are durable, in the corpus,
 //! and seen by followers. Mutations of many outlets that arrive together share one commit to disk.
 //! Order in the log is order in the corpus.
@@ -32,8 +32,11 @@ use tokio::{
 };
 
 use crate::{
-    corpus::{ApplyError, Corpus, Snapshot, Writer},
-    log::{Event, Sink, SinkError, Source, SourceError, check::Refused},
+    corpus::{
+        ApplyError, Corpus, Snapshot,
+        live::{FollowError, Follower},
+    },
+    log::{Sink, SinkError, Source, SourceError, check::Refused},
     proto::Mutation,
 };
 
@@ -113,29 +116,29 @@ impl Leader {
         sink: impl Sink + 'static,
         source: impl Source + 'static,
     ) -> Result<Self, LeaderError> {
-        Self::with_writer(sink, source, Writer::new()).await
+        Self::with_follower(sink, Follower::new(source)).await
     }
 
-    /// As [`open`](Self::open) with a writer that has the beginning of the log already: `source` goes
-    /// on where that ends.
+    /// As [`open`](Self::open), with a follower of the log: one that begins with a
+    /// [snapshot file](crate::corpus::snapshot_file), say. The log stays the truth: of what the file
+    /// says, nothing counts that the log does not have, and what the log has more is read.
     ///
     /// # Errors
     ///
     /// Fails if the log cannot be read.
-    pub async fn with_writer(
+    pub async fn with_follower(
         sink: impl Sink + 'static,
-        mut source: impl Source + 'static,
-        mut writer: Writer,
+        mut follower: Follower<impl Source + 'static>,
     ) -> Result<Self, LeaderError> {
-        catch_up(&mut source, &mut writer).await?;
-        writer.publish();
-        let corpus = writer.corpus();
+        let corpus = follower.corpus().clone();
+        let epoch = corpus.snapshot().epoch();
+        catch_up(&mut follower, epoch).await?;
         let (requests, queue) = mpsc::channel(QUEUE);
         let (stop, stopped) = watch::channel(false);
         let committer = commit::Committer {
             sink,
-            source,
-            writer,
+            follower,
+            epoch,
         };
         Ok(Self {
             outlet: Outlet { requests, corpus },
@@ -155,7 +158,8 @@ impl Leader {
         &self.outlet.corpus
     }
 
-    /// Takes nothing more in, and returns when all that was taken in is in the log.
+    /// Takes nothing more in, and returns when all that was taken in is in the log, and in a snapshot
+    /// file if the follower keeps such and it is worth its while.
     ///
     /// # Errors
     ///
@@ -226,19 +230,20 @@ impl Outlet {
     }
 }
 
-/// Takes in what a source tells, until it has told all.
-async fn catch_up(source: &mut impl Source, writer: &mut Writer) -> Result<(), LeaderError> {
-    loop {
-        let event = source.next().await;
-        match event.map_err(|error| LeaderError::Read(Arc::new(error)))? {
-            Event::Batch(batch) => writer
-                .apply(batch.segment, batch.offset, &batch.bytes)
-                .map_err(LeaderError::Apply)?,
-            Event::CaughtUp { .. } => return Ok(()),
-            Event::Split { .. } => return Err(LeaderError::Split),
-            Event::Remapped { segment, bytes } => writer.remap(segment, &bytes),
-        }
+/// Takes in all that the log has; it must still be that of this epoch.
+async fn catch_up(
+    follower: &mut Follower<impl Source>,
+    epoch: u64,
+) -> Result<Snapshot, LeaderError> {
+    let snapshot = follower.catch_up().await.map_err(|error| match error {
+        FollowError::Source(error) => LeaderError::Read(Arc::new(error)),
+        FollowError::Apply(error) => LeaderError::Apply(ApplyError::clone(&error)),
+        FollowError::Shutdown => LeaderError::Broken,
+    })?;
+    if snapshot.epoch() != epoch {
+        return Err(LeaderError::Split);
     }
+    Ok(snapshot)
 }
 
 /// An error with its causes.

@@ -7,6 +7,7 @@ use prost::Message;
 
 use super::*;
 use crate::{
+    corpus::snapshot_file::SnapshotDir,
     log::{Batch, MemoryLog},
     proto::{GerritMutation, GitCommit, GithubMutation},
     reclog::Records,
@@ -219,4 +220,33 @@ async fn commits_are_known_as_soon_as_they_are_appended() {
     let snapshot = leader.outlet().append(vec![mutation]).await.unwrap();
     let commit = crate::corpus::Hash::parse(&sha1).unwrap();
     assert_eq!(snapshot.commits().get(commit).unwrap().summary(), "subject");
+}
+
+#[tokio::test]
+async fn a_leader_begins_with_a_snapshot_file_and_leaves_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = || std::fs::read_dir(dir.path()).unwrap().count();
+    let snapshots = || SnapshotDir::new(dir.path()).min_log_bytes(0);
+    let log = MemoryLog::with_segment_size(2000);
+    for turn in 0..3 {
+        let follower = Follower::open(log.source(), snapshots());
+        let leader = Leader::with_follower(log.clone(), follower).await.unwrap();
+        let known = leader.corpus().snapshot();
+        assert_eq!(known.github().repos().len(), turn * 50);
+        let more = (0..50).map(|n| mutation(&format!("{turn}-{n}"))).collect();
+        let snapshot = leader.outlet().append(more).await.unwrap();
+        assert_eq!(snapshot.github().repos().len(), (turn + 1) * 50);
+        leader.shutdown().await.unwrap();
+        assert_eq!(files(), (turn + 1).min(2));
+    }
+    // What a file knows and the log does not have does not count.
+    let other = MemoryLog::new();
+    other
+        .append_now(&[mutation("x").encode_to_vec().into()])
+        .unwrap();
+    let follower = Follower::open(other.source(), snapshots());
+    let leader = Leader::with_follower(other.clone(), follower)
+        .await
+        .unwrap();
+    assert_eq!(leader.corpus().snapshot().github().repos().len(), 1);
 }

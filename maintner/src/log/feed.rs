@@ -268,6 +268,10 @@ impl Source for FeedSource {
             let _ = self.changes.changed().await;
         }
     }
+
+    fn log_bytes(&self) -> Option<u64> {
+        Some(self.feed.len())
+    }
 }
 
 /// A batch that a corpus can point into.

@@ -47,6 +47,11 @@ pub trait Source: Send {
     /// May be dropped at any time without losing anything: the next call goes on where it was. After
     /// an error, the next call tries again.
     fn next(&mut self) -> impl Future<Output = Result<Event, SourceError>> + Send;
+
+    /// How many bytes the log has, as far as is known before it is told: to say how far it is.
+    fn log_bytes(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Takes what happens into a log.

@@ -85,7 +85,7 @@ async fn a_log_is_loaded_as_a_whole_and_then_followed_batch_by_batch() {
         log.append_now(some).unwrap();
     }
     let mut follower = Follower::new(log.source());
-    assert!(matches!(follower.corpus().status(), Status::Loading));
+    assert!(matches!(follower.corpus().status(), Status::Loading { .. }));
     let snapshot = follower.catch_up().await.unwrap();
     assert_eq!(snapshot.generation(), 1, "published as a whole");
     assert_eq!(snapshot.log_bytes(), log.feed().len());
@@ -204,7 +204,8 @@ async fn trouble_is_seen_and_outlived() {
     );
 
     let live = Follower::new(troubled()).spawn();
-    let seen = live.corpus().status_changed(&Status::Loading).await;
+    let loading = live.corpus().status();
+    let seen = live.corpus().status_changed(&loading).await;
     assert!(matches!(seen, Status::Trouble(_)), "{seen:?}");
     let snapshot = live.corpus().newer_than(0).await.unwrap();
     assert_eq!(snapshot.log_bytes(), bytes.len() as u64);

@@ -68,6 +68,7 @@ use crate::{
 pub struct SnapshotDir {
     path: PathBuf,
     max_bytes: u64,
+    min_log_bytes: u64,
     options: Options,
 }
 
@@ -180,6 +181,7 @@ impl SnapshotDir {
         Self {
             path: path.into(),
             max_bytes: 4 << 30,
+            min_log_bytes: 16 << 20,
             options: Options::default(),
         }
     }
@@ -198,6 +200,24 @@ impl SnapshotDir {
         self
     }
 
+    /// A [`Follower`](super::live::Follower) saves nothing of a log shorter than this, which is read
+    /// as fast. Default 16 MiB.
+    #[must_use]
+    pub fn min_log_bytes(mut self, bytes: u64) -> Self {
+        self.min_log_bytes = bytes;
+        self
+    }
+
+    /// What a [`Follower`](super::live::Follower) asks before it saves.
+    pub(super) fn is_worth(&self, log_bytes: u64) -> bool {
+        log_bytes >= self.min_log_bytes
+    }
+
+    /// How a writer of these files reads a log.
+    pub(super) fn writer(&self) -> Writer {
+        Writer::with_options(self.options)
+    }
+
     /// Opens the file that knows most of a log. `segments` say what log that is, `batches` are its
     /// bytes from the first on, mapped if possible.
     ///
@@ -207,6 +227,18 @@ impl SnapshotDir {
     ///
     /// Fails if there is no file, or none that is good; then says why the one that has most is not.
     pub fn open(&self, segments: &[Segment], batches: &[Batch]) -> Result<Opened, Reason> {
+        let (checkpoint, rest, file) = self.find(segments, batches)?;
+        let mut writer = self.writer();
+        writer.adopt(checkpoint);
+        Ok(Opened { writer, rest, file })
+    }
+
+    /// What the best file knows, what the log has more, and the file.
+    pub(super) fn find(
+        &self,
+        segments: &[Segment],
+        batches: &[Batch],
+    ) -> Result<(Checkpoint, Vec<Batch>, PathBuf), Reason> {
         let schema = schema(self.options);
         let all = self.files()?;
         let mut reason = match all.is_empty() {
@@ -217,7 +249,7 @@ impl SnapshotDir {
         files.sort_by_key(|file| std::cmp::Reverse((file.log_bytes, file.written)));
         for (rank, file) in files.into_iter().enumerate() {
             match self.open_file(&file.path, schema, segments, batches) {
-                Ok(opened) => return Ok(opened),
+                Ok((checkpoint, rest)) => return Ok((checkpoint, rest, file.path.clone())),
                 Err(why) => {
                     tracing::info!(file = %file.path.display(), %why, "passed over");
                     if rank == 0 {
@@ -235,7 +267,7 @@ impl SnapshotDir {
         schema: u64,
         segments: &[Segment],
         batches: &[Batch],
-    ) -> Result<Opened, Reason> {
+    ) -> Result<(Checkpoint, Vec<Batch>), Reason> {
         let bytes = fs::metadata(path)?.len();
         if bytes == 0 {
             // Nothing cannot be mapped.
@@ -250,11 +282,7 @@ impl SnapshotDir {
         let mut opener = Opener::new(contents.rows, contents.columns, contents.numbers, known);
         let checkpoint = <Checkpoint as crate::store::Saved>::open(&mut opener)?;
         opener.finish()?;
-        Ok(Opened {
-            writer: Writer::from_checkpoint(checkpoint, self.options),
-            rest,
-            file: path.to_owned(),
-        })
+        Ok((checkpoint, rest))
     }
 
     /// Saves what was made of exactly a log of these segments, the last of which may be one that

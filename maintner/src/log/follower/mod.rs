@@ -6,6 +6,10 @@ mod net;
 use std::{
     fs::File,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -78,6 +82,7 @@ pub struct Follower {
     begins: Option<Box<State>>,
     /// Since then.
     follows: Option<(Events, JoinHandle<()>)>,
+    listed: Arc<AtomicU64>,
 }
 
 type Events = mpsc::Receiver<Result<Event, SourceError>>;
@@ -116,7 +121,9 @@ impl Follower {
         let address = address.ok_or_else(|| FollowError::Url { url: url.into() })?;
         let server = Server::new(address, options.sealed_prefix).map_err(FollowError::Tls)?;
         let url = server.url.clone();
+        let listed = Arc::default();
         let state = State {
+            listed: Arc::clone(&listed),
             server,
             cache: Cache { dir: cache.into() },
             verify: options.verify,
@@ -129,6 +136,7 @@ impl Follower {
             url,
             begins: Some(Box::new(state)),
             follows: None,
+            listed,
         })
     }
 }
@@ -152,6 +160,10 @@ impl Source for Follower {
             })
         })
     }
+
+    fn log_bytes(&self) -> Option<u64> {
+        Some(self.listed.load(Ordering::Relaxed)).filter(|&bytes| bytes > 0)
+    }
 }
 
 impl Drop for Follower {
@@ -174,6 +186,8 @@ struct State {
     /// The digest of what was told of the last segment, if it grows.
     tail: Option<(Sha224, u64)>,
     caught_up: bool,
+    /// Bytes of all segments that the server listed last.
+    listed: Arc<AtomicU64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -223,6 +237,8 @@ impl State {
     /// Waits for news, and tells them.
     async fn round(&mut self, to: &Teller) -> Result<(), SourceError> {
         let remotes = self.index(to).await?;
+        let listed = remotes.iter().map(|remote| remote.segment.size).sum();
+        self.listed.store(listed, Ordering::Relaxed);
         let mut at = self.unchanged(&remotes);
         let is_news = !self.caught_up || at < self.told.len() || at < remotes.len();
         if at < self.told.len() {
