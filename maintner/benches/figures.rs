@@ -15,7 +15,7 @@ use std::{ffi::OsStr, hint::black_box, path::Path, process::Command, time::Insta
 
 use log::Log;
 use maintner::{
-    corpus::{Snapshot, Writer, snapshot_file::SnapshotDir},
+    corpus::{Options, Snapshot, Writer, snapshot_file::SnapshotDir},
     proto::Mutation,
     reclog::Records,
     testing::History,
@@ -56,7 +56,7 @@ fn main() {
         .into_iter()
         .any(is_wanted)
     {
-        let mut writer = full(&log);
+        let mut writer = full(&log, 0);
         if is_wanted("snapshot") {
             snapshot(dir.path(), &log, &writer);
         }
@@ -96,8 +96,11 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-fn full(log: &Log) -> Writer {
-    let mut writer = Writer::new();
+fn full(log: &Log, threads: usize) -> Writer {
+    let mut writer = Writer::with_options(Options {
+        threads,
+        ..Options::default()
+    });
     for (number, segment) in (0..).zip(&log.segments) {
         writer.apply(number, 0, segment).expect("a good log");
     }
@@ -105,27 +108,34 @@ fn full(log: &Log) -> Writer {
     writer
 }
 
-/// A whole log on one thread. The peer does the least that everybody has to do who uses owned
-/// messages: decodes each and drops it.
+/// A whole log, on one thread and on two. The peer does, on one, the least that everybody has to do
+/// who uses owned messages: decodes each and drops it.
 fn load(log: &Log) {
-    let mb = log.bytes() as f64 / 1e6;
-    let (mut ours, mut peers) = (Vec::new(), Vec::new());
+    let (mut one, mut two, mut peers) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let start = Instant::now();
-        let writer = full(log);
-        ours.push(mb / start.elapsed().as_secs_f64());
-        drop(writer);
-        let start = Instant::now();
-        for segment in &log.segments {
-            for record in Records::new(segment, 0) {
-                let mutation = Mutation::decode(record.expect("a good log").payload);
-                black_box(mutation.expect("a good log"));
+        one.push(rate(log, || full(log, 1)));
+        two.push(rate(log, || full(log, 2)));
+        peers.push(rate(log, || {
+            for segment in &log.segments {
+                for record in Records::new(segment, 0) {
+                    let mutation = Mutation::decode(record.expect("a good log").payload);
+                    black_box(mutation.expect("a good log"));
+                }
             }
-        }
-        peers.push(mb / start.elapsed().as_secs_f64());
+        }));
     }
-    let peer = (median(peers), "prost-decode-and-drop");
-    figure("load-one-thread", median(ours), Some(peer), "MB/s", 500.0);
+    let peer = Some((median(peers), "prost-decode-and-drop"));
+    figure("load-one-thread", median(one), peer, "MB/s", 500.0);
+    figure("load-two-threads", median(two), peer, "MB/s", 900.0);
+}
+
+/// MB of a log per second.
+fn rate<T>(log: &Log, load: impl FnOnce() -> T) -> f64 {
+    let start = Instant::now();
+    let loaded = load();
+    let seconds = start.elapsed().as_secs_f64();
+    drop(loaded);
+    log.bytes() as f64 / 1e6 / seconds
 }
 
 /// Anonymous memory of a process that has loaded the log, and has it mapped.
@@ -195,7 +205,7 @@ fn memory_of(log: &Log) {
         line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()
     };
     let before = anonymous();
-    let writer = full(log);
+    let writer = full(log, 0);
     if let (Some(before), Some(after)) = (before, anonymous()) {
         println!("{}", after.saturating_sub(before) << 10);
     }

@@ -1,23 +1,26 @@
 //! How a piece of a log is taken in: in two steps, on one thread or two.
 //!
-//! Reading finds the records, decodes them, applies what is about GitHub, and prepares commits.
-//! Adding takes those in, and what is about Gerrit. The two halves of a corpus share nothing, and
-//! each is applied in the log's order, so it makes no difference whether one thread takes turns at
-//! both or each has its own.
+//! Reading finds the records, decodes them, and applies what is about GitHub. Adding takes in commits
+//! and what is about Gerrit. The two halves of a corpus share nothing, and each is applied in the
+//! log's order, so it makes no difference whether one thread takes turns at both or each has its own.
+//! Of two, the one that is ahead prepares commits for the other.
 
-use std::sync::mpsc;
+use std::{
+    slice,
+    sync::mpsc::{self, TrySendError},
+};
 
 use super::{
     ApplyError,
     commits::{AddError, Commits, Path, Prepared, Preparer, Waiting, passed_over},
     gerrit, github,
-    state::{Origins, State},
+    state::State,
 };
 use crate::{
     log::Position,
     proto::view::{self, View},
     reclog::Records,
-    store::{Hasher, Origin},
+    store::Origin,
 };
 
 /// Bytes below which a second thread is not worth its while.
@@ -27,21 +30,52 @@ pub(super) const LARGE: usize = 1 << 20;
 const CHUNK: u64 = 64 << 10;
 
 /// Chunks that reading may be ahead.
-const AHEAD: usize = 16;
+const AHEAD: usize = 8;
 
 /// What some records say of git and Gerrit.
 #[derive(Default)]
 struct Chunk<'a> {
     steps: Vec<Step<'a>>,
+    is_prepared: bool,
+    /// The commits of all steps, once they are prepared.
     commits: Vec<Result<Prepared<'a>, AddError>>,
     paths: Vec<Path<'a>>,
 }
 
 enum Step<'a> {
-    /// The next commit.
-    Commit,
-    /// The next commits, so many, and the rest of the mutation.
-    Gerrit(usize, view::GerritMutation<'a>),
+    Git(view::GitCommit<'a>),
+    Gerrit(view::GerritMutation<'a>),
+}
+
+impl<'a> Chunk<'a> {
+    /// Prepares the commits, unless they are.
+    fn prepare(&mut self, preparer: Preparer<'_>, origin: Origin<'a>) {
+        if std::mem::replace(&mut self.is_prepared, true) {
+            return;
+        }
+        let (commits, paths) = (&mut self.commits, &mut self.paths);
+        for step in &self.steps {
+            match step {
+                Step::Git(commit) => commits.push(preparer.prepare(origin, commit, paths)),
+                Step::Gerrit(mutation) => {
+                    for commit in mutation.commits {
+                        let commit = commit.map_err(AddError::from);
+                        commits.push(
+                            commit.and_then(|commit| preparer.prepare(origin, &commit, paths)),
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    /// Forgets everything.
+    fn clear(&mut self) {
+        self.steps.clear();
+        self.commits.clear();
+        self.paths.clear();
+        self.is_prepared = false;
+    }
 }
 
 /// Takes in `records`, which stand in a segment, on as many threads.
@@ -49,17 +83,19 @@ pub(super) fn apply<'a>(
     threads: usize,
     state: &mut State,
     waiting: &mut Waiting,
-    origins: Origins<'a>,
+    origin: Origin<'a>,
     segment: u32,
     records: Records<'a>,
 ) -> Result<(), ApplyError> {
     let names = state.commits.names().clone();
     let texts = state.commits.texts().hasher().clone();
+    let preparer = Preparer {
+        names: &names,
+        texts: &texts,
+    };
     let mut reader = Reader {
         github: &mut state.github,
-        names,
-        texts,
-        origins,
+        origin,
         segment,
         records,
         position: state.position,
@@ -69,19 +105,23 @@ pub(super) fn apply<'a>(
         commits: &mut state.commits,
         gerrit: &mut state.gerrit,
         waiting,
-        origin: origins.git,
+        preparer,
+        origin,
         skipped: 0,
     };
     let result = match threads {
         0 | 1 => take_turns(&mut reader, &mut adder),
-        _ => side_by_side(&mut reader, &mut adder),
+        _ => side_by_side(&mut reader, &mut adder, preparer),
     };
     state.skipped += reader.skipped + adder.skipped;
     state.position = reader.position;
     result
 }
 
-fn take_turns(reader: &mut Reader<'_, '_>, adder: &mut Adder<'_>) -> Result<(), ApplyError> {
+fn take_turns<'a>(
+    reader: &mut Reader<'_, 'a>,
+    adder: &mut Adder<'_, 'a>,
+) -> Result<(), ApplyError> {
     let mut chunk = Chunk::default();
     loop {
         let more = reader.read(&mut chunk);
@@ -92,15 +132,25 @@ fn take_turns(reader: &mut Reader<'_, '_>, adder: &mut Adder<'_>) -> Result<(), 
     }
 }
 
-fn side_by_side(reader: &mut Reader<'_, '_>, adder: &mut Adder<'_>) -> Result<(), ApplyError> {
+fn side_by_side<'a>(
+    reader: &mut Reader<'_, 'a>,
+    adder: &mut Adder<'_, 'a>,
+    preparer: Preparer<'_>,
+) -> Result<(), ApplyError> {
+    let origin = adder.origin;
     let (give, take) = mpsc::sync_channel(AHEAD);
     std::thread::scope(|scope| {
         let reading = scope.spawn(move || {
             loop {
                 let mut chunk = Chunk::default();
                 let more = reader.read(&mut chunk);
+                let mut given = give.try_send(chunk);
+                if let Err(TrySendError::Full(mut chunk)) = given {
+                    chunk.prepare(preparer, origin);
+                    given = give.send(chunk).map_err(Into::into);
+                }
                 // Nobody takes it if adding has failed.
-                if give.send(chunk).is_err() || !more? {
+                if given.is_err() || !more? {
                     return Ok(());
                 }
             }
@@ -118,10 +168,7 @@ fn side_by_side(reader: &mut Reader<'_, '_>, adder: &mut Adder<'_>) -> Result<()
 /// Reads, and has the half that is about GitHub.
 struct Reader<'s, 'a> {
     github: &'s mut github::State,
-    /// Of names of commits.
-    names: Hasher,
-    texts: Hasher,
-    origins: Origins<'a>,
+    origin: Origin<'a>,
     segment: u32,
     records: Records<'a>,
     position: Position,
@@ -145,7 +192,9 @@ impl<'a> Reader<'_, 'a> {
                 source,
             })?;
             self.apply(&mutation)?;
-            self.prepare(&mutation, chunk);
+            let commit = mutation.git.and_then(|git| git.commit);
+            chunk.steps.extend(commit.map(Step::Git));
+            chunk.steps.extend(mutation.gerrit.map(Step::Gerrit));
             self.position = Position {
                 bytes: self.position.bytes + (record.end() - record.offset),
                 segment: self.segment,
@@ -156,7 +205,7 @@ impl<'a> Reader<'_, 'a> {
     }
 
     fn apply(&mut self, mutation: &view::Mutation<'a>) -> Result<(), ApplyError> {
-        let (origin, skipped) = (self.origins.github, &mut self.skipped);
+        let (origin, skipped) = (self.origin, &mut self.skipped);
         if let Some(issue) = &mutation.github_issue {
             let applied = self.github.apply_issue(origin, issue, skipped);
             applied.map_err(|_| ApplyError::Full)?;
@@ -167,77 +216,58 @@ impl<'a> Reader<'_, 'a> {
         }
         Ok(())
     }
-
-    fn prepare(&self, mutation: &view::Mutation<'a>, chunk: &mut Chunk<'a>) {
-        let (origin, paths) = (self.origins.git, &mut chunk.paths);
-        let preparer = Preparer {
-            names: &self.names,
-            texts: &self.texts,
-        };
-        if let Some(commit) = mutation.git.and_then(|git| git.commit) {
-            let commit = preparer.prepare(origin, &commit, paths);
-            chunk.commits.push(commit);
-            chunk.steps.push(Step::Commit);
-        }
-        if let Some(gerrit) = mutation.gerrit {
-            let before = chunk.commits.len();
-            chunk.commits.extend(gerrit.commits.map(|commit| {
-                let commit = commit.map_err(AddError::from)?;
-                preparer.prepare(origin, &commit, paths)
-            }));
-            let count = chunk.commits.len() - before;
-            chunk.steps.push(Step::Gerrit(count, gerrit));
-        }
-    }
 }
 
 /// Adds, and has the half that is about git and Gerrit.
-struct Adder<'s> {
+struct Adder<'s, 'a> {
     commits: &'s mut Commits,
     gerrit: &'s mut gerrit::State,
     waiting: &'s mut Waiting,
-    origin: Origin<'s>,
+    preparer: Preparer<'s>,
+    origin: Origin<'a>,
     skipped: u64,
 }
 
-impl Adder<'_> {
+impl<'a> Adder<'_, 'a> {
     /// Adds what a chunk says, which is empty then.
-    fn add(&mut self, chunk: &mut Chunk<'_>) -> Result<(), AddError> {
+    fn add(&mut self, chunk: &mut Chunk<'a>) -> Result<(), AddError> {
+        chunk.prepare(self.preparer, self.origin);
         self.commits.warm(&chunk.commits, &chunk.paths);
         let mut new = chunk.commits.drain(..);
         let mut paths = chunk.paths.iter();
-        let mut add = |commits: &mut Commits, waiting: &mut Waiting, new| {
-            commits.add(self.origin, new, &mut paths, waiting)
-        };
-        for step in chunk.steps.drain(..) {
+        for step in &chunk.steps {
             match step {
-                Step::Commit => {
-                    if let Some(new) = new.next() {
-                        let added = new.and_then(|new| add(self.commits, self.waiting, new));
-                        passed_over(added, &mut self.skipped)?;
-                    }
-                }
-                Step::Gerrit(count, mutation) => {
-                    let project =
-                        self.gerrit
-                            .project(self.commits, self.origin, mutation.project)?;
-                    for new in new.by_ref().take(count) {
-                        let added = new.and_then(|new| add(self.commits, self.waiting, new));
-                        passed_over(added, &mut self.skipped)?;
-                    }
+                Step::Git(_) => self.add_commits(new.by_ref().take(1), &mut paths)?,
+                Step::Gerrit(mutation) => {
+                    let project = mutation.project;
+                    let project = self.gerrit.project(self.commits, self.origin, project)?;
+                    let count = mutation.commits.len();
+                    self.add_commits(new.by_ref().take(count), &mut paths)?;
                     self.gerrit.apply(
                         self.commits,
                         self.waiting,
                         self.origin,
                         project,
-                        &mutation,
+                        mutation,
                         &mut self.skipped,
                     )?;
                 }
             }
         }
         drop(new);
-        chunk.paths.clear();
+        chunk.clear();
+        Ok(())
+    }
+
+    fn add_commits(
+        &mut self,
+        new: impl Iterator<Item = Result<Prepared<'a>, AddError>>,
+        paths: &mut slice::Iter<'_, Path<'a>>,
+    ) -> Result<(), AddError> {
+        for new in new {
+            let added = new.and_then(|new| self.commits.add(self.origin, new, paths, self.waiting));
+            passed_over(added, &mut self.skipped)?;
+        }
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     log::Position,
-    store::{Full, Misplaced, Origin, saved},
+    store::{Full, Misplaced, Origin, Segments, saved},
 };
 
 /// All that a log says. A clone is a version that stays as it is, and costs next to nothing.
@@ -24,24 +24,23 @@ pub(super) struct State {
     pub(super) skipped: u64,
 }
 
-/// Where the two halves, which share nothing, have the bytes that are being applied.
-#[derive(Clone, Copy)]
-pub(super) struct Origins<'a> {
-    pub(super) github: Origin<'a>,
-    pub(super) git: Origin<'a>,
-}
-
 impl State {
+    /// Adds bytes of the log, for both halves ([`Segments::push`]).
     pub(super) fn push<'a>(
         &mut self,
         segment: u32,
         offset: u64,
         bytes: &'a Bytes,
-    ) -> Result<Origins<'a>, Misplaced> {
-        Ok(Origins {
-            github: self.github.texts_mut().push(segment, offset, bytes)?,
-            git: self.commits.texts_mut().push(segment, offset, bytes)?,
-        })
+    ) -> Result<Origin<'a>, Misplaced> {
+        let mut segments = self.commits.texts().segments().clone();
+        let origin = segments.push(segment, offset, bytes)?;
+        self.set_segments(segments);
+        Ok(origin)
+    }
+
+    fn set_segments(&mut self, segments: Segments) {
+        self.github.texts_mut().set_segments(segments.clone());
+        self.commits.texts_mut().set_segments(segments);
     }
 
     /// Bytes of each segment.
@@ -50,8 +49,9 @@ impl State {
     }
 
     pub(super) fn remap(&mut self, segment: u32, bytes: &Bytes) {
-        self.github.texts_mut().replace(segment, bytes.clone());
-        self.commits.texts_mut().replace(segment, bytes.clone());
+        let mut segments = self.commits.texts().segments().clone();
+        segments.replace(segment, bytes.clone());
+        self.set_segments(segments);
     }
 
     /// Makes up what has to be made up once a batch was applied.

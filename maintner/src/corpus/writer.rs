@@ -164,10 +164,10 @@ impl Writer {
         offset: u64,
         bytes: &Bytes,
     ) -> Result<(), ApplyError> {
-        let origins = self.state.push(segment, offset, bytes)?;
+        let origin = self.state.push(segment, offset, bytes)?;
         let records = Records::new(bytes, offset);
         let Self { state, waiting, .. } = self;
-        apply::apply(threads, state, waiting, origins, segment, records)
+        apply::apply(threads, state, waiting, origin, segment, records)
     }
 
     /// Puts all bytes of a segment in the place of the pieces it came in: a mapping in the place of

@@ -13,9 +13,12 @@ pub struct Commit<'a> {
     pub committer: Signature<'a>,
     /// The message; bytes, because a commit may be in any encoding.
     pub message: &'a [u8],
-    /// Lines, those of the parents among them.
-    parents: &'a [u8],
+    pub(crate) parents: Parents<'a>,
 }
+
+/// Lines, those of a commit's parents among them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Parents<'a>(&'a [u8]);
 
 /// Why bytes are no commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -65,23 +68,31 @@ pub fn parse(raw: &[u8]) -> Result<Commit<'_>, CommitError> {
         author: person(author, "author")?,
         committer: person(committer, "committer")?,
         message,
-        parents: &raw[parents],
+        parents: Parents(&raw[parents]),
     })
 }
 
 impl<'a> Commit<'a> {
     /// The hashes of its parents, 40 hex digits each, in order. What is no hash is left out.
     pub fn parents(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.parent_lines().filter_map(hash_text)
+        self.parents.lines().filter_map(hash_text)
+    }
+}
+
+impl<'a> Parents<'a> {
+    /// Their hashes, in binary.
+    pub(crate) fn hashes(self) -> impl Iterator<Item = [u8; 20]> + use<'a> {
+        self.lines().filter_map(hash)
     }
 
-    /// The same, in binary.
-    pub(crate) fn parent_hashes(&self) -> impl Iterator<Item = [u8; 20]> + use<'a> {
-        self.parent_lines().filter_map(hash)
-    }
-
-    fn parent_lines(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let lines = self.parents.split(|&byte| byte == b'\n');
+    fn lines(self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let Self(mut rest) = self;
+        let lines = std::iter::from_fn(move || {
+            let end = memchr::memchr(b'\n', rest)?;
+            let (line, after) = rest.split_at(end);
+            rest = &after[1..];
+            Some(line)
+        });
         lines.filter_map(|line| line.strip_prefix(b"parent "))
     }
 }

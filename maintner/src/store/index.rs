@@ -306,7 +306,7 @@ impl fmt::Debug for Index {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Hasher;
+    use crate::store::{Hasher, Segments};
 
     #[test]
     fn finds_what_was_inserted_in_each_version() {
@@ -325,6 +325,31 @@ mod tests {
         for (len, index) in versions {
             assert_eq!(index.len(), len as usize);
             for row in 0..50_100_u32 {
+                let found = index.find(hash_of(row), |other| other == row);
+                assert_eq!(found, (row < len).then_some(row));
+            }
+        }
+    }
+
+    #[test]
+    fn one_of_a_file_grows_like_any_other() {
+        let hasher = Hasher::random();
+        let hash_of = |row: u32| hasher.hash_one(row);
+        let mut index = Index::new();
+        let mut len = 0;
+        for more in [0, 1, 2, 1000, 10, 3000, 0] {
+            let mut file = Vec::new();
+            let mut to = Saver::new(&mut file);
+            index.save(&mut to).unwrap();
+            let (columns, numbers, _) = to.finish();
+            let mut from = Opener::new(file.into(), columns, numbers, Segments::new());
+            index = Index::open(&mut from).unwrap();
+            for row in len..len + more {
+                index.insert(hash_of(row), row);
+            }
+            len += more;
+            assert_eq!(index.len(), len as usize);
+            for row in 0..len + 100 {
                 let found = index.find(hash_of(row), |other| other == row);
                 assert_eq!(found, (row < len).then_some(row));
             }

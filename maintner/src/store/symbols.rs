@@ -77,9 +77,9 @@ impl Texts {
         self.segments.push(segment, offset, bytes)
     }
 
-    /// Puts a mapping in the place of memory ([`Segments::replace`]).
-    pub fn replace(&mut self, segment: u32, bytes: Bytes) {
-        self.segments.replace(segment, bytes);
+    /// Reads the log from `segments`, which have all that there was.
+    pub fn set_segments(&mut self, segments: Segments) {
+        self.segments = segments;
     }
 
     /// The bytes of a span; none if they are not there.

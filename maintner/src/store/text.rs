@@ -139,8 +139,8 @@ pub struct Misplaced {
     pub offset: u64,
 }
 
-/// Pieces that grew in memory are joined up to this size, so that there are few of them.
-const LARGEST_JOINED: usize = 4 << 20;
+/// Pieces that grew in memory are joined up to this size: a segment of 16 MiB has at most some dozens.
+const LARGEST_JOINED: usize = 256 << 10;
 
 /// All bytes that spans point into: mapped files, and memory for what grows. Clones share them.
 #[derive(Clone, Default)]

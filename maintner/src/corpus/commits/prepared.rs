@@ -1,8 +1,13 @@
 //! What can be made of a commit without knowing the others: work for another thread.
 
+use std::slice;
+
 use super::{AddError, CommitId, Commits, Hash, NONE, Row, Waiting};
 use crate::{
-    parse::{Facts, commit as object},
+    parse::{
+        Facts,
+        commit::{self as object, Parents},
+    },
     proto::view,
     store::{Hasher, Origin},
 };
@@ -27,8 +32,8 @@ pub(super) struct Content<'a> {
     /// Without parents.
     row: Row,
     first_parent: Option<(Hash, u64)>,
-    /// If it has further parents.
-    merge: Option<object::Commit<'a>>,
+    /// Of one that has further parents.
+    parents: Option<Parents<'a>>,
     /// How many of the paths are its own.
     paths: usize,
 }
@@ -77,7 +82,7 @@ impl Preparer<'_> {
             });
         }
         let files = origin.span_of(list.file.message());
-        let mut parents = object.parent_hashes().map(Hash);
+        let mut parents = object.parents.hashes().map(Hash);
         let first_parent = parents.next().map(|name| (name, self.names.hash_one(name)));
         Ok(Content {
             row: Row {
@@ -91,7 +96,7 @@ impl Preparer<'_> {
                 more_parents: NONE,
             },
             first_parent,
-            merge: parents.next().map(|_| object),
+            parents: parents.next().map(|_| object.parents),
             paths: paths.len() - first_path,
         })
     }
@@ -129,11 +134,11 @@ impl Commits {
 
     /// Takes a commit in that was [prepared](Preparer::prepare), and its paths from `paths`. One that
     /// is known already is left as it is: a commit's name says what is in it.
-    pub(in crate::corpus) fn add<'a>(
+    pub(in crate::corpus) fn add(
         &mut self,
         origin: Origin<'_>,
         new: Prepared<'_>,
-        paths: &mut impl Iterator<Item = &'a Path<'a>>,
+        paths: &mut slice::Iter<'_, Path<'_>>,
         waiting: &mut Waiting,
     ) -> Result<CommitId, AddError> {
         let found = self.find_hashed(new.hash, new.name);
@@ -153,13 +158,13 @@ impl Commits {
     }
 
     /// Takes in a commit that is not known; `found` is its row if others have mentioned it.
-    fn add_content<'a>(
+    fn add_content(
         &mut self,
         origin: Origin<'_>,
         hash: u64,
         found: Option<u32>,
         content: Content<'_>,
-        paths: &mut impl Iterator<Item = &'a Path<'a>>,
+        paths: &mut slice::Iter<'_, Path<'_>>,
         waiting: &mut Waiting,
     ) -> Result<CommitId, AddError> {
         let mut row = content.row;
@@ -167,8 +172,8 @@ impl Commits {
         if let Some((parent, hash)) = content.first_parent {
             row.first_parent = self.find_or_mention(hash, parent)?;
         }
-        if let Some(merge) = content.merge {
-            row.more_parents = self.add_more_parents(&merge)?;
+        if let Some(parents) = content.parents {
+            row.more_parents = self.add_more_parents(parents)?;
         }
         // Its parents, mentioned meanwhile, may be itself.
         let found = found.or_else(|| match row.first_parent {
@@ -185,7 +190,7 @@ impl Commits {
             None => self.push(hash, row)?,
         };
         self.known_count += 1;
-        for path in paths.take(content.paths) {
+        for path in paths.by_ref().take(content.paths) {
             let text = path.text.as_bytes();
             let path = self.texts.intern_hashed(path.hash, origin, text);
             self.paths.add(path, id)?;
@@ -195,11 +200,11 @@ impl Commits {
     }
 
     /// Where the parents behind the first stand.
-    fn add_more_parents(&mut self, merge: &object::Commit<'_>) -> Result<u32, AddError> {
+    fn add_more_parents(&mut self, parents: Parents<'_>) -> Result<u32, AddError> {
         let at = u32::try_from(self.parents.len()).map_err(|_| AddError::Full)?;
         self.parents.push(0);
         let mut count = 0;
-        for name in merge.parent_hashes().map(Hash).skip(1) {
+        for name in parents.hashes().map(Hash).skip(1) {
             let parent = self.find_or_mention(self.hash(name), name)?;
             self.parents.push(parent);
             count += 1;
