@@ -1,6 +1,6 @@
 //! What can be said on the command line.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::styling};
 use clap_complete::Shell;
@@ -12,7 +12,8 @@ Examples:
   mutlog dump --json --only golang/go#3 log/ | jq .mutation
   mutlog verify log/                         is it whole?
   mutlog repair log/                         cut off what a crash left at its end
-  mutlog convert --to segments log/ out/     a disk log as segments";
+  mutlog convert --to segments log/ out/     a disk log as segments
+  mutlog serve log/                          for followers: http://127.0.0.1:6344/logs";
 
 const AFTER: &str = "\
 Exit status:
@@ -24,7 +25,7 @@ Exit status:
 A log is one file of records, or a folder of them: `maintner-YYYY-MM-DD.mutlog` as the disk log has them, or
 `NNNN.SHA224.mutlog` and `NNNN.growing.mutlog` as the log server and its followers do.";
 
-/// Looks into mutation logs, mends and converts them.
+/// Looks into mutation logs, mends, converts and serves them.
 #[derive(Debug, Parser)]
 #[command(name = "mutlog", version, before_help = EXAMPLES, after_help = AFTER, styles = styles())]
 pub(crate) struct Cli {
@@ -44,6 +45,8 @@ pub(crate) enum Command {
     Stats(Stats),
     /// Write a log anew, record for record, as segments, as a disk log or as one file
     Convert(Convert),
+    /// Serve a log to followers, of the Go program's kind too, as it is and as others append to it
+    Serve(Serve),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -140,6 +143,21 @@ pub(crate) struct Convert {
     /// Date of the disk log's file [default: the date of the last file of a disk log, else today]
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = date)]
     pub(crate) date: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Folder of the log. It is only read; what another program appends is served, too
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Address for followers; port 0 takes a free one
+    #[arg(
+        long,
+        alias = "addr",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:6344"
+    )]
+    pub(crate) listen: SocketAddr,
 }
 
 /// A form of a log on disk.

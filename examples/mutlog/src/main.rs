@@ -1,4 +1,4 @@
-//! The mutlog program: looks into mutation logs, mends and converts them.
+//! The mutlog program: looks into mutation logs, mends, converts and serves them.
 
 mod cli;
 mod convert;
@@ -7,6 +7,7 @@ mod files;
 mod progress;
 mod repair;
 mod schema;
+mod serve;
 mod stats;
 mod verify;
 
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Repair(args) => repair::run(args),
         Command::Stats(args) => stats::run(args),
         Command::Convert(args) => convert::run(args),
+        Command::Serve(args) => serve::run(args),
         Command::Completions { shell } => {
             let mut command = Cli::command();
             clap_complete::generate(*shell, &mut command, "mutlog", &mut std::io::stdout());

@@ -4,8 +4,8 @@
 //! label without an id or a hash that is none ends the process. What was written once is there for
 //! ever, so each payload is looked at before it is appended.
 //!
-//! One rule needs to know the log, and is its writer's: the first mutation of an issue says when
-//! the issue was created.
+//! [`check`] looks at a payload by itself, as all sinks do before they append. [`first_of_issue`]
+//! needs to know what the log has; a [`Leader`](crate::leader::Leader) asks it.
 
 use bytes::Bytes;
 
@@ -44,12 +44,24 @@ pub enum Refused {
         /// What it is.
         hash: String,
     },
-    /// A commit object has no blank line behind its header, or a time zone of less than five
-    /// characters.
+    /// A commit object has no blank line behind its header, or in it a time zone of less than five
+    /// characters, or a tree or parent that is no hash.
     #[error("commit {hash} has no readable header")]
     Commit {
         /// The commit.
         hash: String,
+    },
+    /// The first mutation of an issue does not say when it was created.
+    #[error(
+        "it is the first of issue {owner}/{repo}#{number} and does not say when that was created"
+    )]
+    NoCreated {
+        /// The owner of the issue's repository.
+        owner: String,
+        /// The name of the repository.
+        repo: String,
+        /// The number of the issue.
+        number: i32,
     },
     /// A time is not in the years 1 to 9999, or its nanoseconds are no part of a second.
     #[error("{seconds} seconds and {nanos} nanoseconds are no time")]
@@ -95,6 +107,38 @@ pub fn check(payload: &[u8]) -> Result<(), Refused> {
         }
     }
     Ok(())
+}
+
+/// Looks whether a mutation of an issue that the log does not have yet says when it was created, or
+/// that there is no such issue. `has` tells, by owner, repository and number, whether the log has
+/// an issue; it is not asked about mutations of other kinds.
+///
+/// # Errors
+/// [`Refused::NoCreated`], or that the payload is no mutation.
+pub fn first_of_issue(
+    payload: &[u8],
+    has: impl FnOnce(&str, &str, i32) -> bool,
+) -> Result<(), Refused> {
+    let Some(issue) = view::Mutation::decode(payload)?.github_issue else {
+        return Ok(());
+    };
+    let view::GithubIssueMutation {
+        owner,
+        repo,
+        number,
+        ..
+    } = issue;
+    // Those without a name are dropped by all readers.
+    let is_dropped = owner.is_empty() || repo.is_empty() || number == 0;
+    let says_enough = issue.created.is_some() || issue.not_exist;
+    if is_dropped || has(owner, repo, number) || says_enough {
+        return Ok(());
+    }
+    Err(Refused::NoCreated {
+        owner: owner.into(),
+        repo: repo.into(),
+        number,
+    })
 }
 
 /// [`check`] for each of `payloads`.
@@ -188,198 +232,18 @@ fn commit(commit: &view::GitCommit<'_>) -> Result<(), Refused> {
         if is_person && zone.is_none_or(|zone| zone.len() < 5) {
             return Err(unreadable());
         }
+        let object = line
+            .strip_prefix(b"tree ")
+            .or_else(|| line.strip_prefix(b"parent "));
+        let is_hash = |hex| {
+            std::str::from_utf8(hex).is_ok_and(|hex| parse::commit::parse_hash(hex).is_some())
+        };
+        if object.is_some_and(|hex| !is_hash(hex)) {
+            return Err(unreadable());
+        }
     }
     Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    use prost::Message;
-    use prost_types::Timestamp;
-
-    use super::*;
-    use crate::proto::{
-        GerritMutation, GitCommit, GitMutation, GitRef, GithubIssueCommentMutation,
-        GithubIssueMutation, GithubLabel, GithubMilestone, GithubMutation, Mutation,
-    };
-
-    const HASH: &str = "0101010101010101010101010101010101010101";
-
-    fn github(github: GithubMutation) -> Vec<u8> {
-        let github = Some(github);
-        Mutation {
-            github,
-            ..Default::default()
-        }
-        .encode_to_vec()
-    }
-
-    fn issue(issue: GithubIssueMutation) -> Vec<u8> {
-        let github_issue = Some(issue);
-        Mutation {
-            github_issue,
-            ..Default::default()
-        }
-        .encode_to_vec()
-    }
-
-    fn gerrit(gerrit: GerritMutation) -> Vec<u8> {
-        let gerrit = Some(gerrit);
-        Mutation {
-            gerrit,
-            ..Default::default()
-        }
-        .encode_to_vec()
-    }
-
-    fn commit(sha1: &str, raw: &str) -> GitCommit {
-        GitCommit {
-            sha1: sha1.into(),
-            raw: raw.as_bytes().to_vec(),
-            diff_tree: None,
-        }
-    }
-
-    #[test]
-    fn each_rule_refuses() {
-        let label = |id| GithubLabel {
-            id,
-            name: "x".into(),
-        };
-        let good_raw = "tree x\nauthor A <a@b> 1 +0000\n\nmessage";
-        let time = |seconds, nanos| Some(Timestamp { seconds, nanos });
-        let good = [
-            Vec::new(),
-            github(GithubMutation {
-                labels: vec![label(1)],
-                ..Default::default()
-            }),
-            issue(GithubIssueMutation {
-                created: time(1, 0),
-                add_label: vec![label(5)],
-                ..Default::default()
-            }),
-            gerrit(GerritMutation {
-                commits: vec![commit(HASH, good_raw)],
-                ..Default::default()
-            }),
-            // Latin-1 is history, too.
-            gerrit(GerritMutation {
-                commits: vec![GitCommit {
-                    sha1: HASH.into(),
-                    raw: b"author J\xfcrgen <a@b> 1 +0000\n\n".to_vec(),
-                    diff_tree: None,
-                }],
-                ..Default::default()
-            }),
-        ];
-        for payload in good {
-            assert_eq!(check(&payload), Ok(()));
-        }
-        let mut not_utf8 = issue(GithubIssueMutation {
-            comment: vec![GithubIssueCommentMutation {
-                body: "zzz".into(),
-                ..Default::default()
-            }],
-            ..Default::default()
-        });
-        *not_utf8.last_mut().unwrap() = 0xff;
-        let milestone = GithubMilestone::default();
-        let comment = |created| GithubIssueCommentMutation {
-            created,
-            ..Default::default()
-        };
-        let git_ref = GitRef {
-            r#ref: "HEAD".into(),
-            sha1: "z".repeat(40),
-        };
-        let bad = [
-            (vec![0xff], "not a mutation"),
-            (not_utf8, "not a mutation"),
-            (
-                github(GithubMutation {
-                    labels: vec![label(0)],
-                    ..Default::default()
-                }),
-                "a label has no id",
-            ),
-            (
-                github(GithubMutation {
-                    milestones: vec![milestone],
-                    ..Default::default()
-                }),
-                "a milestone has no id",
-            ),
-            (
-                issue(GithubIssueMutation {
-                    add_label: vec![label(1), label(0)],
-                    ..Default::default()
-                }),
-                "a label has no id",
-            ),
-            (
-                issue(GithubIssueMutation {
-                    created: time(253_402_300_800, 0),
-                    ..Default::default()
-                }),
-                "are no time",
-            ),
-            (
-                issue(GithubIssueMutation {
-                    comment: vec![comment(time(0, -1))],
-                    ..Default::default()
-                }),
-                "are no time",
-            ),
-            (
-                gerrit(GerritMutation {
-                    refs: vec![git_ref],
-                    ..Default::default()
-                }),
-                "is no hash",
-            ),
-            (
-                gerrit(GerritMutation {
-                    commits: vec![commit("abc", good_raw)],
-                    ..Default::default()
-                }),
-                "is no hash",
-            ),
-            (
-                gerrit(GerritMutation {
-                    commits: vec![commit(HASH, "tree x\n")],
-                    ..Default::default()
-                }),
-                "no readable header",
-            ),
-            (
-                gerrit(GerritMutation {
-                    commits: vec![commit(HASH, "author A <a> 1 +00\n\n")],
-                    ..Default::default()
-                }),
-                "no readable header",
-            ),
-            (
-                Mutation {
-                    git: Some(GitMutation {
-                        repo: None,
-                        commit: Some(commit(HASH, "")),
-                    }),
-                    ..Default::default()
-                }
-                .encode_to_vec(),
-                "no readable header",
-            ),
-        ];
-        for (payload, expected) in bad {
-            let error = check(&payload).unwrap_err().to_string();
-            assert!(error.contains(expected), "{error}");
-        }
-        let history = crate::testing::History::new(5).log(300_000);
-        for record in crate::reclog::Records::new(&history, 0) {
-            assert_eq!(check(record.unwrap().payload), Ok(()));
-        }
-        let large = vec![0; DEFAULT_MAX_PAYLOAD as usize + 1];
-        assert!(matches!(check(&large), Err(Refused::TooLarge { .. })));
-    }
-}
+mod tests;

@@ -31,6 +31,12 @@ pub enum SourceError {
         /// Its length in bytes.
         size: u64,
     },
+    /// A segment's file is missing.
+    #[error("segment {segment} is missing; bring its file back")]
+    Missing {
+        /// Its number.
+        segment: u32,
+    },
     /// The log's framing is damaged.
     #[error("segment {segment} is damaged")]
     Damaged {

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | [`MemoryLog`] | sink and source | a log in this process |
 //! | [`DiskLog`] | sink and source | a directory of files by date, as the original has it |
+//! | [`Tail`] | source | a directory of files that another process writes |
 //! | [`Follower`] | source | a log on a server |
 //! | [`SegmentLog`] | sink and source | the leader's own log, for others to follow: in a directory, in memory, in a bucket |
 
@@ -24,6 +25,7 @@ mod names;
 mod segments;
 #[cfg(feature = "serve")]
 pub mod server;
+mod tail;
 
 pub use disk::{DiskError, DiskLog};
 pub use error::{SinkError, SourceError};
@@ -37,6 +39,7 @@ pub use object_store;
 #[cfg(feature = "object-store")]
 pub use segments::{Bucket, BucketError};
 pub use segments::{Dir, Entry, LocalDir, MemoryDir, OpenError, SegmentLog, SegmentOptions};
+pub use tail::Tail;
 
 use bytes::Bytes;
 

@@ -25,6 +25,11 @@ impl Name {
     }
 }
 
+/// Whether this is `maintner-DATE.mutlog`, or a copy like `maintner-0000.<sha224>.mutlog`.
+pub(super) fn is_dated(name: &str) -> bool {
+    name.starts_with("maintner-") && name.ends_with(".mutlog")
+}
+
 pub(super) fn sealed(segment: &Segment) -> String {
     format!("{:04}.{}.mutlog", segment.number, segment.sha224)
 }

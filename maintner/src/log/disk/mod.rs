@@ -1,6 +1,6 @@
 //! A log in a directory of files named by date, as the original keeps it.
 
-mod scan;
+mod day;
 
 use std::{
     fmt, fs,
@@ -8,27 +8,29 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use bytes::Bytes;
 
-use self::scan::Scan;
 use super::{
-    Batch, Feed, FeedSource, Segment, Sink, SinkError, SourceError, check,
+    Batch, Feed, FeedSource, Sink, SinkError, SourceError, check,
     feed::frame,
     files::{lock, map, sync_names},
+    names,
+    tail::{Scan, Tail, blocking, failed},
 };
 use crate::reclog::{self, Appender, Options};
-
-/// How often a directory that others write to is looked at.
-const POLL: Duration = Duration::from_millis(20);
 
 /// A log in a directory, one file `maintner-YYYY-MM-DD.mutlog` for each day (UTC) on which
 /// something happened. Clones are the same log.
 ///
 /// The original (`DiskMutationLogger`) reads it, and goes on with it. Each file is a segment; they
-/// are numbered in the order of their names. Files without records do not count.
+/// are numbered in the order of their names. Files without records do not count. [`Tail`] reads it
+/// while another process writes.
+///
+/// Beside them stands `.sums` with the digests of those that grow no more, so that opening a log need
+/// not read them. It is not believed about a file that has changed.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -56,6 +58,15 @@ pub enum DiskError {
     InUse {
         /// The directory.
         path: PathBuf,
+    },
+    /// It is a log of another kind: the files are those of a
+    /// [`SegmentLog`](super::SegmentLog).
+    #[error("log {} has segments, such as {name}, instead of files by date", path.display())]
+    Segments {
+        /// The directory.
+        path: PathBuf,
+        /// One of the files.
+        name: String,
     },
     /// The last file cannot be appended to.
     #[error(transparent)]
@@ -105,12 +116,20 @@ impl DiskLog {
         let feed = Feed::new();
         let mut scan = Scan::new(dir.clone());
         // Before anything is shown: the end is repaired first.
-        let current = scan.names()?.pop().map(|name| dir.join(name));
+        let files = scan.list()?;
+        if let Some(file) = files.iter().find(|file| !names::is_dated(&file.name)) {
+            let name = file.name.clone();
+            return Err(DiskError::Segments { path: dir, name });
+        }
+        let current = files.last().map(|file| dir.join(&file.name));
         let appender = match &current {
             Some(path) => Some(Appender::open(path, &Options::default())?.0),
             None => None,
         };
         scan.refresh(&feed)?;
+        if let Err(error) = scan.sums.write(&dir) {
+            tracing::debug!(%error, "the digests of a log's files were not kept");
+        }
         let writer = Writer {
             dir,
             _lock: lock,
@@ -125,46 +144,13 @@ impl DiskLog {
         })
     }
 
-    /// Shows the log in `dir`, to which another process, the original or one of this crate, may be
-    /// writing: what it appends is seen within 20 ms or so. Takes no lock and changes nothing.
-    ///
-    /// Later trouble with the files is told by `tracing`, and looked at again.
+    /// Shows the log in `dir`, to which another process may be writing: [`Tail`] without its own
+    /// place in the log.
     ///
     /// # Errors
-    /// When the files cannot be read, or are damaged.
+    /// See [`Tail::open`].
     pub async fn read(dir: impl Into<PathBuf>) -> Result<Feed, SourceError> {
-        let dir = dir.into();
-        let (feed, mut scan) = blocking(move || {
-            let feed = Feed::new();
-            let mut scan = Scan::new(dir);
-            scan.refresh(&feed)?;
-            Ok::<_, SourceError>((feed, scan))
-        })
-        .await?;
-        let weak = feed.downgrade();
-        tokio::spawn(async move {
-            let mut last_trouble = String::new();
-            loop {
-                tokio::time::sleep(POLL).await;
-                // Nobody can see it any more.
-                let Some(feed) = weak.upgrade() else { return };
-                let refreshed = tokio::task::spawn_blocking(move || {
-                    let refreshed = scan.refresh(&feed);
-                    (scan, refreshed)
-                });
-                let Ok((moved, refreshed)) = refreshed.await else {
-                    return;
-                };
-                scan = moved;
-                let trouble = refreshed.err().map(|error| error.to_string());
-                let trouble = trouble.unwrap_or_default();
-                if trouble != last_trouble && !trouble.is_empty() {
-                    tracing::warn!(trouble, "cannot read on in a log");
-                }
-                last_trouble = trouble;
-            }
-        });
-        Ok(feed)
+        Ok(Tail::open(dir).await?.feed().clone())
     }
 
     /// What readers see of it.
@@ -205,7 +191,7 @@ impl Writer {
         if payloads.is_empty() {
             return Ok(Vec::new());
         }
-        let today = self.dir.join(scan::name_of((self.clock)()));
+        let today = self.dir.join(day::name_of((self.clock)()));
         // A clock that goes back does not bring yesterday back: files are read in their order.
         if self.current.as_ref().is_none_or(|current| *current < today) {
             self.rotate(today)
@@ -268,63 +254,6 @@ fn cut(path: &Path, len: u64) -> io::Result<()> {
     }
 }
 
-fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SourceError {
-    let path = path.to_owned();
-    move |source| SourceError::Io {
-        action,
-        path,
-        source,
-    }
-}
-
 fn cannot(action: &'static str) -> impl FnOnce(io::Error) -> SinkError {
     move |source| SinkError::Io { action, source }
-}
-
-async fn blocking<T: Send + 'static, E: From<SourceError> + Send + 'static>(
-    work: impl FnOnce() -> Result<T, E> + Send + 'static,
-) -> Result<T, E> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| {
-        let panicked = io::Error::other(error);
-        Err(failed("read", Path::new("the log"))(panicked).into())
-    })
-}
-
-/// The file `segment` as far as it has whole records, which is all of it unless the original was
-/// interrupted.
-fn whole(segment: u32, bytes: &[u8], offset: u64) -> Result<u64, SourceError> {
-    let mut records = reclog::Records::new(bytes, offset);
-    for record in records.by_ref() {
-        match record {
-            Ok(_) => {}
-            Err(error) if error.is_torn() => break,
-            Err(source) => return Err(SourceError::Damaged { segment, source }),
-        }
-    }
-    Ok(records.offset())
-}
-
-/// A file's records as a sealed segment.
-fn sealed(number: u32, name: &str, bytes: Bytes) -> Result<(Segment, Bytes), SourceError> {
-    if bytes.len() as u64 > u64::from(u32::MAX) {
-        let size = bytes.len() as u64;
-        return Err(SourceError::TooLarge {
-            segment: number,
-            size,
-        });
-    }
-    // A copy of a sealed segment has its digest in its name.
-    if let Some(sha224) = scan::digest_in(name) {
-        let size = bytes.len() as u64;
-        let segment = Segment {
-            number,
-            size,
-            sha224,
-        };
-        return Ok((segment, bytes));
-    }
-    let end = whole(number, &bytes, 0)?;
-    let bytes = bytes.slice(..end as usize);
-    Ok((Segment::of(number, &bytes), bytes))
 }
