@@ -119,6 +119,10 @@ impl Source for Tail {
     async fn next(&mut self) -> Result<Event, SourceError> {
         self.source.next().await
     }
+
+    fn log_bytes(&self) -> Option<u64> {
+        self.source.log_bytes()
+    }
 }
 
 pub(super) async fn blocking<T: Send + 'static, E: From<SourceError> + Send + 'static>(
