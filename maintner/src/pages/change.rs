@@ -7,7 +7,7 @@ use super::{
     commit::{FileRow, files, issues},
     error::Fault,
     github::{Item, url_of},
-    words::{href, prose, time},
+    words::{address_of_query, href, prose, term, time},
 };
 use crate::corpus::{Change, Project, Snapshot};
 
@@ -22,10 +22,11 @@ pub(super) struct ChangePage {
     state: &'static str,
     wip: bool,
     owner: String,
+    owner_url: String,
     created: String,
     branch: String,
-    topic: String,
-    hashtags: String,
+    topic: Option<Link>,
+    hashtags: Vec<Link>,
     votes: Vec<Vote>,
     issues: Vec<Link>,
     sets: Vec<Link>,
@@ -114,7 +115,13 @@ pub(super) fn page(
     });
     let (files_heading, files) = files(change.commit());
     let subject = change.subject().into_owned();
-    let hashtags: Vec<&str> = change.hashtags().iter().collect();
+    let search = |key, value: &str| Link {
+        url: address_of_query(&format!("is:cl {}", term(key, value))),
+        title: value.to_owned(),
+        state: "",
+    };
+    let topic = Some(change.topic()).filter(|topic| !topic.is_empty());
+    let owner = crate::parse::person::name(change.owner_person());
     Ok(ChangePage {
         base: base.titled(format!("{number}: {subject} · {}", project.full_name())),
         project: project.full_name().to_owned(),
@@ -123,11 +130,16 @@ pub(super) fn page(
         title: subject,
         state: state_of(change),
         wip: change.work_in_progress(),
-        owner: crate::parse::person::name(change.owner_person()).to_owned(),
+        owner: owner.to_owned(),
+        owner_url: search("owner", owner).url,
         created: time(change.created().seconds()),
         branch: change.branch().to_owned(),
-        topic: change.topic().to_owned(),
-        hashtags: hashtags.join(", "),
+        topic: topic.map(|topic| search("topic", topic)),
+        hashtags: change
+            .hashtags()
+            .iter()
+            .map(|tag| search("hashtag", tag))
+            .collect(),
         votes: votes.collect(),
         issues: references.collect(),
         sets: sets.collect(),

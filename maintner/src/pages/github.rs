@@ -8,7 +8,7 @@ use super::{
     Base,
     change::Link,
     error::Fault,
-    words::{href, maybe_time, pager, prose},
+    words::{address_of_query, href, maybe_time, pager, prose, term},
 };
 use crate::corpus::{Event, Issue, Repo, Snapshot, User};
 
@@ -36,8 +36,9 @@ struct Row {
     url: String,
     number: i32,
     title: String,
-    labels: Vec<String>,
+    labels: Vec<LabelLink>,
     author: String,
+    author_url: String,
     comments: usize,
     updated: String,
 }
@@ -108,6 +109,38 @@ pub(super) fn url_of(issue: Issue<'_>) -> String {
     href(&[repo.owner(), repo.name(), &issue.number().to_string()])
 }
 
+/// A label, and where the open issues with it are.
+pub(super) struct LabelLink {
+    pub(super) name: String,
+    pub(super) url: String,
+}
+
+/// The labels of an issue.
+pub(super) fn labels(issue: Issue<'_>) -> Vec<LabelLink> {
+    let labels = issue.labels().map(|label| LabelLink {
+        name: label.name().to_owned(),
+        url: search(
+            issue.repo(),
+            &format!("is:open {}", term("label", label.name())),
+        ),
+    });
+    labels.collect()
+}
+
+/// Where a query about a repository is answered.
+fn search(repo: Repo<'_>, query: &str) -> String {
+    address_of_query(&format!("repo:{repo} {query}"))
+}
+
+/// What has become of an issue.
+pub(super) fn state_of(issue: Issue<'_>) -> &'static str {
+    match (issue.not_exist(), issue.is_closed()) {
+        (true, _) => "gone",
+        (_, true) => "closed",
+        _ => "open",
+    }
+}
+
 fn login(user: Option<User<'_>>) -> String {
     user.map_or_else(|| "somebody".to_owned(), |user| user.login().to_owned())
 }
@@ -117,11 +150,11 @@ fn row(issue: Issue<'_>) -> Row {
         url: url_of(issue),
         number: issue.number(),
         title: issue.title().to_owned(),
-        labels: issue
-            .labels()
-            .map(|label| label.name().to_owned())
-            .collect(),
+        labels: labels(issue),
         author: login(issue.author()),
+        author_url: issue.author().map_or_else(String::new, |user| {
+            search(issue.repo(), &format!("author:{}", user.login()))
+        }),
         comments: issue.comment_count(),
         updated: maybe_time(issue.updated()),
     }
@@ -140,9 +173,9 @@ pub(super) struct IssuePage {
     locked: bool,
     author: String,
     created: String,
-    labels: Vec<String>,
+    labels: Vec<LabelLink>,
     assignees: String,
-    milestone: String,
+    milestone: Option<LabelLink>,
     changes: Vec<Link>,
     body: String,
     items: Vec<Item>,
@@ -228,22 +261,16 @@ pub(super) fn issue(
         } else {
             issue.title().to_owned()
         },
-        state: match (issue.not_exist(), issue.is_closed()) {
-            (true, _) => "gone",
-            (_, true) => "closed",
-            _ => "open",
-        },
+        state: state_of(issue),
         locked: issue.is_locked(),
         author: login(issue.author()),
         created: maybe_time(issue.created()),
-        labels: issue
-            .labels()
-            .map(|label| label.name().to_owned())
-            .collect(),
+        labels: labels(issue),
         assignees: assignees.join(", "),
-        milestone: issue
-            .milestone()
-            .map_or_else(String::new, |milestone| milestone.title().to_owned()),
+        milestone: issue.milestone().map(|milestone| LabelLink {
+            name: milestone.title().to_owned(),
+            url: search(repo, &term("milestone", milestone.title())),
+        }),
         changes: changes.map(Link::to_change).collect(),
         body: prose(issue.body()),
         items,

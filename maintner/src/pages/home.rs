@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::{
     Base,
-    words::{href, time},
+    words::{self, href, time},
 };
 use crate::corpus::Snapshot;
 
@@ -14,8 +14,8 @@ pub(super) struct Home {
     base: Base,
     repos: Vec<RepoRow>,
     projects: Vec<ProjectRow>,
-    commits: usize,
-    bytes: u64,
+    commits: String,
+    bytes: String,
     log: bool,
 }
 
@@ -71,8 +71,8 @@ pub(super) fn page(snapshot: &Snapshot, base: Base) -> Home {
         log: base.log,
         repos: repos.collect(),
         projects: projects.collect(),
-        commits: snapshot.commits().len(),
-        bytes: snapshot.log_bytes(),
+        commits: words::count(snapshot.commits().len(), "commit", "commits"),
+        bytes: words::grouped(snapshot.log_bytes()),
         base,
     }
 }

@@ -6,7 +6,8 @@
 //! | `/owner/repo`, `/owner/repo/123` | a repository on GitHub, an issue or a pull request of it |
 //! | `/host/project`, `/host/project/123` | a project of Gerrit or git, a change of it |
 //! | `/host/project/log/REF`, `/host/project/commit/HASH` | commits of a branch, one commit |
-//! | `/search?q=…` | whatever fits |
+//! | `/search?q=…` | what a [query](crate::corpus::query) asks for: issues, changes, commits |
+//! | `/-/syntax` | what can be asked |
 //!
 //! Pages are made by the server from the newest snapshot and work without scripts; with them, times
 //! are in the reader's words and pages follow what happens. Everything they need is in the program.
@@ -86,6 +87,7 @@ impl Pages {
             .route("/search", get(search))
             .route("/-/pages.css", get(assets::css))
             .route("/-/pages.js", get(assets::js))
+            .route("/-/syntax", get(syntax))
             .route("/-/live", get(live::events))
             .route("/{*path}", get(any))
             .layer(middleware::from_fn(secure))
@@ -142,11 +144,12 @@ async fn home(State(pages): State<Pages>) -> Response {
 
 async fn search(State(pages): State<Pages>, Query(params): Params) -> Response {
     pages
-        .page(move |snapshot, base| {
-            let query = params.get("q").map_or("", String::as_str);
-            Ok(search::page(snapshot, base, query))
-        })
+        .page(move |snapshot, base| Ok(search::page(snapshot, base, &params)))
         .await
+}
+
+async fn syntax(State(pages): State<Pages>) -> Response {
+    pages.page(|_, base| Ok(search::syntax(base))).await
 }
 
 /// Everything that is named by what is in the corpus.

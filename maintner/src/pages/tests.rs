@@ -128,25 +128,94 @@ async fn search_finds_numbers_names_and_words() {
         format!("{repo}%23{}", issue.number()),
         longest.to_uppercase(),
     ] {
-        let found = page(&pages, &format!("/search?q={query}")).await;
-        assert!(
-            links(&found).contains(&url) || found.contains("newest 50"),
-            "{query}: {found}"
-        );
+        // In one of the pages of results.
+        let mut next = Some(format!("/search?q={query}"));
+        let mut found = false;
+        while let Some(path) = next.filter(|_| !found) {
+            let shown = page(&pages, &path).await;
+            found = links(&shown).contains(&url);
+            let mut later = links(&shown).into_iter();
+            let from = |path: &str| path.rsplit_once("from=").map(|(_, from)| from.parse().ok());
+            let here: Option<usize> = from(&path).flatten();
+            next = later.rfind(|path| path.starts_with("/search") && from(path).flatten() > here);
+        }
+        assert!(found, "{query}");
     }
     let commit = snapshot.commits().iter().next().unwrap().name().to_string();
     let found = page(&pages, &format!("/search?q={}", &commit[..8])).await;
     assert!(found.contains(&format!("/commit/{commit}")));
     let nothing = page(&pages, "/search?q=%3Cb%3Exyzzy").await;
     assert!(
-        nothing.contains("Nothing has “&#60;b&#62;xyzzy”"),
+        nothing.contains("Nothing fits “&#60;b&#62;xyzzy”"),
         "{nothing}"
     );
-    assert!(
-        page(&pages, "/search")
-            .await
-            .contains("All words must occur")
+}
+
+#[tokio::test]
+async fn search_answers_queries_a_page_at_a_time() {
+    let (pages, snapshot, _writer) = pages();
+    let ask = async |query: &str| {
+        let address = words::address_of_query(query);
+        page(&pages, &address).await
+    };
+    let query: crate::corpus::query::Query = "-xyzzy".parse().unwrap();
+    let query = query.of_all_kinds();
+    let (issues, changes) = (
+        query.issues(&snapshot).len(),
+        query.changes(&snapshot).len(),
     );
+    let all = issues + changes + query.commits(&snapshot).len();
+    let first = ask("-xyzzy").await;
+    assert!(first.contains(&format!("{} hits for", words::grouped(all as u64))));
+    let last = page(&pages, &format!("/search?q=-xyzzy&from={}", all - 7)).await;
+    let rows = |page: &str| page.matches("<tr>").count();
+    assert_eq!((rows(&first), rows(&last)), (50, 7));
+
+    let shown = ask("is:open repo:example/compiler").await;
+    let compiler = snapshot.github().repo("example", "compiler").unwrap();
+    let in_repo = compiler.issues().open().count();
+    assert!(shown.contains(&format!("{in_repo} hits for")));
+    let shown = ask("is:cl is:open").await;
+    assert!(shown.contains(">change<") && !shown.contains(">issue<"));
+    let everything = ask("is:open").await;
+    assert!(everything.contains(" changes ·"), "issues and changes");
+
+    for (query, text, meant) in [
+        (
+            "is:open lable:\"<b>\"",
+            "is:open <mark>lable:&#34;&#60;b&#62;&#34;</mark>",
+            Some("is:open label:\"<b>\""),
+        ),
+        ("is:opne", "unknown value `opne` of `is`", Some("is:open")),
+        ("x created:>soon", "`created` needs a time", None),
+    ] {
+        let shown = ask(query).await;
+        assert!(shown.contains(text), "{shown}");
+        let meant = meant.map(words::address_of_query);
+        assert!(
+            meant.is_none_or(|url| links(&shown).contains(&url)),
+            "{shown}"
+        );
+    }
+}
+
+/// What the page on the syntax says can be asked.
+#[tokio::test]
+async fn all_that_is_said_to_be_possible_is() {
+    let (pages, ..) = pages();
+    let shown = page(&pages, "/-/syntax").await;
+    let mut asked = 0;
+    for code in shown.split("<code>").skip(1) {
+        let text = code.split("</code>").next().unwrap();
+        let text = text.replace("&#34;", "\"").replace("&#62;", ">");
+        for term in text.split(", ").filter(|term| !term.contains("key")) {
+            let term = term.replace(":a,b", ":a");
+            let parsed = term.parse::<crate::corpus::query::Query>();
+            assert!(parsed.is_ok(), "{term}: {parsed:?}");
+            asked += 1;
+        }
+    }
+    assert!(asked > 40, "{asked}");
 }
 
 #[tokio::test]

@@ -102,9 +102,54 @@ pub(super) fn href(parts: &[&str]) -> String {
     address
 }
 
-/// `1 file`, `2 files`.
+/// A value behind `?key=`, in a form that needs no escaping in HTML either.
+pub(super) fn query_part(value: &str) -> String {
+    let mut part = String::new();
+    for byte in value.bytes() {
+        match byte {
+            b' ' => part.push('+'),
+            _ if byte.is_ascii_alphanumeric() || b"-._~/:,".contains(&byte) => {
+                part.push(char::from(byte));
+            }
+            _ => {
+                let _ = write!(part, "%{byte:02X}");
+            }
+        }
+    }
+    part
+}
+
+/// Where a query is answered.
+pub(super) fn address_of_query(query: &str) -> String {
+    format!("/search?q={}", query_part(query))
+}
+
+/// A value of a query's term, in quotation marks where needed.
+pub(super) fn term(key: &str, value: &str) -> String {
+    let value = value.replace('"', "");
+    match value.contains(char::is_whitespace) {
+        true => format!("{key}:\"{value}\""),
+        false => format!("{key}:{value}"),
+    }
+}
+
+/// `1 file`, `2 files`, `12,345 files`.
 pub(super) fn count(number: usize, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
+    let name = if number == 1 { one } else { many };
+    format!("{} {name}", grouped(number as u64))
+}
+
+/// `1,234,567`.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
 }
 
 /// Links to the page before and the one behind, if there are such.
@@ -170,5 +215,17 @@ mod tests {
             "<time datetime=\"1970-01-01T00:00:00Z\">1970-01-01 00:00</time>"
         );
         assert_eq!(time(i64::MAX), "");
+        assert_eq!(
+            address_of_query("label:\"help wanted\" a&b+é"),
+            "/search?q=label:%22help+wanted%22+a%26b%2B%C3%A9"
+        );
+        assert_eq!(term("label", "help \"wanted"), "label:\"help wanted\"");
+    }
+
+    #[test]
+    fn numbers() {
+        let all = [0, 999, 1000, 123_456, 1_234_567].map(grouped);
+        assert_eq!(all, ["0", "999", "1,000", "123,456", "1,234,567"]);
+        assert_eq!(count(1, "file", "files"), "1 file");
     }
 }

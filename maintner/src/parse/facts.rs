@@ -24,6 +24,9 @@ impl Facts {
     /// `Label:` or `Copied-Label:`.
     pub(crate) const VOTES: u32 = 1 << 17;
 
+    /// `Patch-set:`: it is a meta commit of a change.
+    pub(crate) const META: u32 = 1 << 18;
+
     pub(crate) const NONE: Self = Self(0);
 
     /// Reads a message.
@@ -106,7 +109,10 @@ fn footer_bits(line: &[u8]) -> (u8, u32) {
         },
         Some(b'H') => is(b"Hashtags:", Facts::HASHTAGS),
         Some(b'L') => is(b"Label:", Facts::VOTES),
-        Some(b'P') => value(b"Private:").map_or((0, 0), |value| (2, flag_bits(value) << 6)),
+        Some(b'P') => match value(b"Private:") {
+            Some(value) => (2, flag_bits(value) << 6),
+            None => is(b"Patch-set:", Facts::META),
+        },
         Some(b'S') => value(b"Status:").map_or((0, 0), |value| (4, status_bits(value))),
         Some(b'T') => is(b"Topic:", Facts::TOPIC),
         Some(b'W') => {
@@ -176,11 +182,12 @@ mod tests {
             Facts::COMMIT,
             Facts::CURRENT,
             Facts::VOTES,
+            Facts::META,
         ] {
             assert!(facts.has(bits), "{bits:b}");
         }
         let nothing = Facts::of(
-            b"Status: merged\n\nBranch: x\n Label: y\n\nPatch-set: 1\nCurrent: false\nSubject: Status: new\n",
+            b"Status: merged\n\nBranch: x\n Label: y\nPatch-set: 1\n\nCurrent: false\nSubject: Status: new\n",
         );
         assert_eq!(nothing, Facts::default());
         assert!(Facts::of(b"x\nPrivate: true\n").has(Facts::PRIVATE_IN_TEXT));

@@ -3,7 +3,7 @@ use std::fmt;
 use super::{CommitId, Commits, Hash, Links, Row, ancestry};
 use crate::{
     corpus::Timestamp,
-    parse::{commit as object, line, person},
+    parse::{Facts, commit as object, line, person},
     proto::view::{self, View},
     store::Span,
 };
@@ -142,6 +142,12 @@ impl<'a> Commit<'a> {
     /// When it was committed: that of [`committer`](Self::committer), without a look at the log.
     pub fn time(&self) -> Timestamp {
         Timestamp::new(self.row.commit_time, 0)
+    }
+
+    /// Whether it is one of those in which Gerrit keeps what happens to a change: its message has a
+    /// footer `Patch-set:`. Without a look at the log.
+    pub fn is_meta(&self) -> bool {
+        self.row.facts.has(Facts::META)
     }
 
     /// The names of its parents, in order, whether those are known or not.

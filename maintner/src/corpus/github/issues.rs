@@ -125,15 +125,27 @@ impl Test {
 /// Whether `text` has `part` in it, in whatever case.
 pub(in crate::corpus) fn contains(text: &str, part: &str) -> bool {
     let (text, part) = (text.as_bytes(), part.as_bytes());
-    let Some(first) = part.first() else {
+    // What is rare is found fast.
+    let rarity = |byte: u8| {
+        COMMON
+            .iter()
+            .position(|&common| common == byte.to_ascii_lowercase())
+    };
+    let rarest = (0..part.len()).max_by_key(|&at| rarity(part[at]).unwrap_or(COMMON.len()));
+    let Some(behind) = rarest else {
         return true;
     };
-    let (lower, upper) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());
+    let byte = part[behind];
+    let (lower, upper) = (byte.to_ascii_lowercase(), byte.to_ascii_uppercase());
     memchr::memchr2_iter(lower, upper, text).any(|at| {
-        let here = text.get(at..at + part.len());
+        let start = at.checked_sub(behind);
+        let here = start.and_then(|start| text.get(start..start + part.len()));
         here.is_some_and(|here| here.eq_ignore_ascii_case(part))
     })
 }
+
+/// Bytes that texts are full of, the most frequent ones first.
+const COMMON: &[u8; 20] = b" etaoinsrhldcumpfgwy";
 
 impl<'s> Issues<'s> {
     pub(super) fn of(repo: Repo<'s>) -> Self {
@@ -304,5 +316,18 @@ impl fmt::Debug for Issues<'_> {
             .field("repo", &self.repo)
             .field("terms", &self.terms)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::contains;
+
+    proptest::proptest! {
+        #[test]
+        fn a_part_is_found_in_whatever_case(text in "[a-cA-Cxé ]{0,12}", part in "[a-cA-Cxé ]{0,4}") {
+            let expected = text.to_ascii_lowercase().contains(&part.to_ascii_lowercase());
+            proptest::prop_assert_eq!(contains(&text, &part), expected);
+        }
     }
 }

@@ -39,8 +39,8 @@ use std::cmp::Reverse;
 pub use error::{QueryError, QueryErrorKind};
 
 use super::{
-    Change, Issue, Repo, Snapshot,
-    github::{Range, Term},
+    Change, Commit, Issue, Repo, Snapshot,
+    github::{Range, Term, contains},
 };
 use crate::store::Timestamp;
 
@@ -67,7 +67,10 @@ pub struct Query {
     not_repos: Vec<(String, String)>,
     terms: Vec<Term>,
     changes: Vec<changes::ChangeTerm>,
-    sort: Sort,
+    /// Only words, and no word on the kind of what is looked for.
+    words: Vec<(bool, String)>,
+    is_of_any_kind: bool,
+    sort: Option<Sort>,
 }
 
 /// What is asked for.
@@ -127,6 +130,18 @@ impl Query {
         self.kinds.changes
     }
 
+    /// Asks for changes too, if nothing in the query says what kind of thing is meant.
+    #[must_use]
+    pub fn of_all_kinds(mut self) -> Self {
+        self.kinds.changes |= self.is_of_any_kind;
+        self
+    }
+
+    /// Whether it says what comes first.
+    pub fn is_sorted(&self) -> bool {
+        self.sort.is_some()
+    }
+
     /// All that is asked for, issues first.
     pub fn find<'s>(&self, snapshot: &'s Snapshot) -> Vec<Found<'s>> {
         let issues = self.issues(snapshot).into_iter().map(Found::Issue);
@@ -168,7 +183,7 @@ impl Query {
             });
         }
         found.retain(|issue| !issue.not_exist());
-        match self.sort {
+        match self.sort.unwrap_or_default() {
             Sort::Number => {}
             Sort::NumberDown => found.reverse(),
             Sort::Created(direction) => sort(&mut found, direction, |issue| issue.created()),
@@ -180,13 +195,30 @@ impl Query {
         found
     }
 
+    /// The commits, in order of first mention, whose message has all the words in its first line, if
+    /// the query is nothing but words. Those in which Gerrit keeps what happens to changes are left
+    /// out.
+    pub fn commits<'s>(&self, snapshot: &'s Snapshot) -> Vec<Commit<'s>> {
+        if self.words.is_empty() {
+            return Vec::new();
+        }
+        let is_wanted = |commit: &Commit<'_>| {
+            if commit.is_meta() {
+                return false;
+            }
+            let (summary, words) = (commit.summary(), &mut self.words.iter());
+            words.all(|(not, word)| contains(summary, word) != *not)
+        };
+        snapshot.commits().iter().filter(is_wanted).collect()
+    }
+
     /// The changes on Gerrit that are asked for.
     pub fn changes<'s>(&self, snapshot: &'s Snapshot) -> Vec<Change<'s>> {
         if !self.wants_changes() {
             return Vec::new();
         }
         let mut found = changes::find(&self.changes, snapshot);
-        match self.sort {
+        match self.sort.unwrap_or_default() {
             Sort::Number => {}
             Sort::NumberDown => found.reverse(),
             Sort::Created(direction) => sort(&mut found, direction, |change| change.created()),

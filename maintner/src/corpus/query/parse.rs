@@ -195,7 +195,7 @@ impl Reader {
             }
             "sort" if not => return Err(QueryErrorKind::Negated(key)),
             "sort" => {
-                self.query.sort = sort(key, value)?;
+                self.query.sort = Some(sort(key, value)?);
                 return Ok(());
             }
             "label" => Meaning::Issue(Test::Label(value.split(',').map(str::to_owned).collect())),
@@ -350,6 +350,11 @@ impl Reader {
             body: true,
             comments: false,
         });
+        self.query.is_of_any_kind =
+            self.kinds.is_none() && self.about_changes.is_none() && self.about_issues.is_none();
+        if self.query.is_of_any_kind && self.query.terms.is_empty() && self.places.is_none() {
+            self.query.words = self.words.clone();
+        }
         for (not, word) in self.words {
             let issue = Test::Text(word.clone(), places);
             self.query.terms.push(Term { not, test: issue });
