@@ -1,15 +1,42 @@
-//! All issues as NDJSON, one object a line: `cargo run -p godata --example export [LOG] | jq .title`.
+//! All issues as NDJSON, one object a line: `cargo run -p godata --example export [LOG] | jq .title`;
+//! or as tables: `cargo run -p godata --example export -- --sqlite issues.db [LOG]`, which another time
+//! writes only what changed since.
 
 use std::io::{BufWriter, Write};
 
-use godata::maintner::corpus::{Timestamp, User};
+use anyhow::Context;
+use godata::{
+    Corpus,
+    maintner::corpus::{Timestamp, User},
+    sqlite::Tables,
+};
 use serde_json::json;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
-    let log = std::env::args().nth(1);
-    let corpus = godata::open(log.as_deref().unwrap_or(example)).await?;
+    let mut args = std::env::args().skip(1).peekable();
+    let tables = args.next_if_eq("--sqlite").is_some();
+    let tables = tables.then(|| args.next().context("--sqlite needs a file"));
+    let tables = tables.transpose()?;
+    let corpus = godata::open(args.next().as_deref().unwrap_or(example)).await?;
+    match tables {
+        Some(file) => to_sqlite(&corpus, &file).await,
+        None => to_ndjson(&corpus),
+    }
+}
+
+async fn to_sqlite(corpus: &Corpus, file: &str) -> anyhow::Result<()> {
+    let mut tables = Tables::open(file).await?;
+    let mut feed = corpus.follow(tables.from());
+    while let Some(batch) = feed.next_now() {
+        tables.write(&batch).await?;
+        println!("{file} has the log up to byte {}", batch.cursor().bytes());
+    }
+    Ok(tables.close().await?)
+}
+
+fn to_ndjson(corpus: &Corpus) -> anyhow::Result<()> {
     let snapshot = corpus.snapshot();
     let mut out = BufWriter::new(std::io::stdout().lock());
     for issue in snapshot.github().repos().flat_map(|repo| repo.issues()) {

@@ -29,6 +29,8 @@
 mod folder;
 mod options;
 mod source;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 
 use std::{ops::Deref, sync::Arc};
 

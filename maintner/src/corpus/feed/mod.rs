@@ -80,6 +80,14 @@ pub struct Feed {
     at: Option<(Position, u64)>,
 }
 
+/// What a piece of the log has.
+enum Step {
+    Changes(Batch),
+    None,
+    /// There is no more of it.
+    End,
+}
+
 /// Changes that belong together.
 #[derive(Debug)]
 pub struct Batch {
@@ -141,35 +149,54 @@ impl Feed {
     ///
     /// May be dropped at any time without losing anything.
     pub async fn next(&mut self) -> Option<Batch> {
-        let mut snapshot = self.corpus.snapshot();
         loop {
-            if snapshot.generation() == 0 {
-                snapshot = self.corpus.newer_than(0).await?;
-            }
-            let Some(mut position) = self.position_in(&snapshot) else {
-                return Some(self.resync(snapshot));
-            };
-            while position.bytes < snapshot.position().bytes {
-                let Some((changes, end)) = read(&snapshot, position) else {
-                    return Some(self.resync(snapshot));
-                };
-                position = end;
-                self.at = Some((position, snapshot.epoch()));
-                if changes.len() > 0 {
-                    let cursor = Cursor::at(snapshot.segments(), position);
-                    self.from = Some(cursor);
-                    return Some(Batch {
-                        snapshot,
-                        changes: changes.into_list(),
-                        cursor,
-                        resynced: false,
-                    });
-                }
+            let snapshot = self.corpus.snapshot();
+            match self.step(&snapshot) {
+                Step::Changes(batch) => return Some(batch),
                 // A long way without changes is not to keep others from running.
-                tokio::task::yield_now().await;
+                Step::None => tokio::task::yield_now().await,
+                Step::End => drop(self.corpus.newer_than(snapshot.generation()).await?),
             }
-            snapshot = self.corpus.newer_than(snapshot.generation()).await?;
         }
+    }
+
+    /// The next changes, if there are any: for programs that run once in a while and do not wait.
+    pub fn next_now(&mut self) -> Option<Batch> {
+        loop {
+            match self.step(&self.corpus.snapshot()) {
+                Step::Changes(batch) => return Some(batch),
+                Step::None => {}
+                Step::End => return None,
+            }
+        }
+    }
+
+    /// Looks at the next piece of the snapshot's log.
+    fn step(&mut self, snapshot: &Snapshot) -> Step {
+        if snapshot.generation() == 0 {
+            return Step::End;
+        }
+        let Some(position) = self.position_in(snapshot) else {
+            return Step::Changes(self.resync(snapshot));
+        };
+        if position.bytes >= snapshot.position().bytes {
+            return Step::End;
+        }
+        let Some((changes, position)) = read(snapshot, position) else {
+            return Step::Changes(self.resync(snapshot));
+        };
+        self.at = Some((position, snapshot.epoch()));
+        if changes.len() == 0 {
+            return Step::None;
+        }
+        let cursor = Cursor::at(snapshot.segments(), position);
+        self.from = Some(cursor);
+        Step::Changes(Batch {
+            snapshot: snapshot.clone(),
+            changes: changes.into_list(),
+            cursor,
+            resynced: false,
+        })
     }
 
     /// Where it is in the snapshot's log; nothing if it was in another one.
@@ -186,12 +213,12 @@ impl Feed {
     }
 
     /// Everything is to be looked at anew.
-    fn resync(&mut self, snapshot: Snapshot) -> Batch {
+    fn resync(&mut self, snapshot: &Snapshot) -> Batch {
         let cursor = Cursor::at(snapshot.segments(), snapshot.position());
         self.from = Some(cursor);
         self.at = Some((snapshot.position(), snapshot.epoch()));
         Batch {
-            snapshot,
+            snapshot: snapshot.clone(),
             changes: Vec::new(),
             cursor,
             resynced: true,

@@ -56,19 +56,9 @@ fn issue(new: GithubIssueMutation) -> Mutation {
     }
 }
 
-/// What a feed has now.
+/// What a feed has now; to those who wait it gives nothing else.
 fn now(feed: &mut Feed) -> Option<Batch> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        tokio::select! {
-            biased;
-            batch = feed.next() => batch,
-            // Long enough for whatever does not wait for the writer.
-            () = async { for _ in 0..50 { tokio::task::yield_now().await } } => None,
-        }
-    })
+    feed.next_now()
 }
 
 fn ends(log: &[u8]) -> Vec<u64> {

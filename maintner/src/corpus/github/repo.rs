@@ -99,6 +99,11 @@ impl<'s> Label<'s> {
         self.row.issues
     }
 
+    /// The repository that has it.
+    pub fn repo(self) -> Option<Repo<'s>> {
+        Repo::at(self.state, self.row.repo)
+    }
+
     /// Its id.
     pub fn id(self) -> LabelId {
         LabelId(self.row.id)
@@ -118,6 +123,11 @@ impl<'s> Label<'s> {
 impl<'s> Milestone<'s> {
     pub(in crate::corpus) fn row_number(self) -> u32 {
         self.at
+    }
+
+    /// The repository that has it.
+    pub fn repo(self) -> Option<Repo<'s>> {
+        Repo::at(self.state, self.row.repo)
     }
 
     /// Its id.
