@@ -33,7 +33,7 @@ crate name:
 
 # Every claim of speed or size, beside its peers
 figures:
-    for crate in revdial livelog pargzip tarball buildfarm-lru buildfarm-singleflight buildlet-client buildlet; do cargo bench -p $crate --bench figures || exit 1; done
+    for crate in revdial livelog pargzip tarball buildfarm-lru buildfarm-singleflight buildlet-client buildlet maintner; do cargo bench -p $crate --bench figures || exit 1; done
 
 # Bans, licences and sources of the dependencies (needs cargo-deny)
 deny:

@@ -1,7 +1,15 @@
 //! Writes a log of a history that never happened, as large as wanted, as segments in a directory:
 //! `cargo run --release -p maintner --features testing --example generate -- --seed 1 --size 692M DIR`.
 
-use std::{env, error::Error, fs, path::PathBuf, time::Instant};
+use std::{
+    env,
+    error::Error,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::mpsc,
+    thread,
+    time::Instant,
+};
 
 use maintner::{log::Sha224Sum, testing::History};
 
@@ -23,9 +31,32 @@ fn main() -> Result<(), Box<dyn Error>> {
     if fs::read_dir(&dir)?.next().is_some() {
         return Err(format!("{} is not empty", dir.display()).into());
     }
-    let (start, mut written) = (Instant::now(), 0);
-    let mut history = History::new(seed);
-    for (number, segment) in history.segments(size).enumerate() {
+    let start = Instant::now();
+    let (give, take) = mpsc::sync_channel(1);
+    let written = thread::scope(|scope| {
+        // Sums and files take as long as what is in them.
+        let writer = scope.spawn(|| write(&dir, size, take));
+        for segment in History::new(seed).segments(size) {
+            // The writer stops at the first error.
+            if give.send(segment).is_err() {
+                break;
+            }
+        }
+        drop(give);
+        writer.join().map_err(|_| "the writer panicked")
+    })??;
+    let seconds = start.elapsed().as_secs_f64();
+    println!(
+        "{written} bytes in {seconds:.1} s: {:.0} MB/s",
+        written as f64 / 1e6 / seconds
+    );
+    Ok(())
+}
+
+/// Writes segments of a log of `size` bytes; gives how many there are.
+fn write(dir: &Path, size: u64, segments: mpsc::Receiver<Vec<u8>>) -> io::Result<u64> {
+    let mut written = 0;
+    for (number, segment) in segments.into_iter().enumerate() {
         written += segment.len() as u64;
         let name = if written < size {
             format!("{number:04}.{}.mutlog", Sha224Sum::of(&segment))
@@ -34,12 +65,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         };
         fs::write(dir.join(name), segment)?;
     }
-    let seconds = start.elapsed().as_secs_f64();
-    println!(
-        "{written} bytes in {seconds:.1} s: {:.0} MB/s",
-        written as f64 / 1e6 / seconds
-    );
-    Ok(())
+    Ok(written)
 }
 
 fn bytes(text: &str) -> Result<u64, Box<dyn Error>> {

@@ -3,7 +3,8 @@
 
 use bytes::Bytes;
 use maintner::{
-    corpus::{Snapshot, Writer},
+    corpus::{Compat, Options as Reading, Snapshot, Writer, snapshot_file::SnapshotDir},
+    log::{Batch, Segment},
     proto::{GerritMutation, GitCommit, GitRef, Mutation},
     reclog::{Appender, Header, Options, Reader, Records},
     testing::{History, Model, difference, dump, mischief},
@@ -23,7 +24,8 @@ fn log<'a>(mutations: impl IntoIterator<Item = &'a Mutation>) -> Bytes {
 }
 
 /// What a corpus says that was published at some ends of records.
-fn in_pieces(log: &Bytes, cuts: &[usize]) -> Snapshot {
+fn in_pieces(log: &Bytes, cuts: &[usize], compat: Compat) -> Snapshot {
+    let mut writer = Writer::with_options(Reading { compat, threads: 1 });
     let ends: Vec<usize> = Records::new(log, 0)
         .map(|record| record.unwrap().end() as usize)
         .collect();
@@ -33,7 +35,6 @@ fn in_pieces(log: &Bytes, cuts: &[usize]) -> Snapshot {
         .collect();
     cuts.push(log.len());
     cuts.sort_unstable();
-    let mut writer = Writer::new();
     let mut from = 0;
     for to in cuts {
         writer.apply(0, from as u64, &log.slice(from..to)).unwrap();
@@ -44,11 +45,80 @@ fn in_pieces(log: &Bytes, cuts: &[usize]) -> Snapshot {
 }
 
 fn model<'a>(mutations: impl IntoIterator<Item = &'a Mutation>) -> Value {
-    let mut model = Model::new();
+    told(Model::new(), mutations)
+}
+
+fn told<'a>(mut model: Model, mutations: impl IntoIterator<Item = &'a Mutation>) -> Value {
     for mutation in mutations {
         model.apply(mutation);
     }
     model.dump()
+}
+
+/// The log in segments of about `size` bytes, each of which begins at offset 0.
+fn in_segments(log: &Bytes, size: usize) -> Vec<Bytes> {
+    let mut segments = vec![Vec::new()];
+    for record in Records::new(log, 0) {
+        let payload = record.unwrap().payload;
+        if segments.last().unwrap().len() > size {
+            segments.push(Vec::new());
+        }
+        let to = segments.last_mut().unwrap();
+        to.extend_from_slice(&Header::new(to.len() as u64, payload.len() as u64));
+        to.extend_from_slice(payload);
+    }
+    segments.into_iter().map(Bytes::from).collect()
+}
+
+/// What a corpus says whose snapshot file was written when so many records of each segment were
+/// there, the last segments none, and that was opened from it when all were.
+fn from_file(segments: &[Bytes], cut: usize, compat: Compat) -> Snapshot {
+    let dir = tempfile::tempdir().unwrap();
+    let files = SnapshotDir::new(dir.path()).options(Reading { compat, threads: 1 });
+    let whole = |bytes: &[Bytes]| -> (Vec<Segment>, Vec<Batch>) {
+        let numbered = || (0..).zip(bytes);
+        let batch = |(segment, bytes): (u32, &Bytes)| Batch {
+            segment,
+            offset: 0,
+            bytes: bytes.clone(),
+        };
+        let segments = numbered().map(|(number, bytes)| Segment::of(number, bytes));
+        (segments.collect(), numbered().map(batch).collect())
+    };
+    // The records up to the cut.
+    let mut left = cut;
+    let mut known = Vec::new();
+    for bytes in segments {
+        let ends: Vec<usize> = Records::new(bytes, 0)
+            .map(|record| record.unwrap().end() as usize)
+            .take(left)
+            .collect();
+        left -= ends.len();
+        let Some(&end) = ends.last() else { break };
+        known.push(bytes.slice(..end));
+        if left == 0 {
+            break;
+        }
+    }
+    let (known_segments, batches) = whole(&known);
+    let mut writer = Writer::with_options(Reading { compat, threads: 1 });
+    for batch in &batches {
+        writer
+            .apply(batch.segment, batch.offset, &batch.bytes)
+            .unwrap();
+    }
+    writer.publish();
+    files.save(&writer.checkpoint(), &known_segments).unwrap();
+
+    let (segments, batches) = whole(segments);
+    let mut opened = files.open(&segments, &batches).unwrap();
+    for batch in &opened.rest {
+        opened
+            .writer
+            .apply(batch.segment, batch.offset, &batch.bytes)
+            .unwrap();
+    }
+    opened.writer.publish()
 }
 
 fn assert_same(what: &str, corpus: &Value, expected: &Value) {
@@ -68,7 +138,23 @@ fn a_history_is_read_as_the_model_reads_it() {
     assert_same("at once", &dump(&at_once), &expected);
     assert_eq!(at_once.skipped(), 0, "everything makes sense");
     let cuts: Vec<usize> = (0..40).map(|at| at * 61).collect();
-    assert_same("in pieces", &dump(&in_pieces(&log, &cuts)), &expected);
+    assert_same(
+        "in pieces",
+        &dump(&in_pieces(&log, &cuts, Compat::Right)),
+        &expected,
+    );
+}
+
+#[test]
+fn a_history_is_read_as_the_original_reads_it_if_asked_to() {
+    let mutations: Vec<Mutation> = History::new(6).take(1500).collect();
+    let log = log(&mutations);
+    let expected = told(Model::as_original(), &mutations);
+    let cuts: Vec<usize> = (0..20).map(|at| at * 83).collect();
+    for cuts in [&[][..], &cuts] {
+        let snapshot = in_pieces(&log, cuts, Compat::Original);
+        assert_same("as the original", &dump(&snapshot), &expected);
+    }
 }
 
 /// A meta ref points to a commit whose parent is not known yet, and when it is, to another such.
@@ -117,7 +203,11 @@ fn a_change_that_became_complete_stays_so_whenever_it_is_published() {
         &dump(&Snapshot::of_log(log.clone()).unwrap()),
         &expected,
     );
-    assert_same("in pieces", &dump(&in_pieces(&log, &[0, 1])), &expected);
+    assert_same(
+        "in pieces",
+        &dump(&in_pieces(&log, &[0, 1], Compat::Right)),
+        &expected,
+    );
 }
 
 #[test]
@@ -242,8 +332,40 @@ proptest! {
     ) {
         let mutations: Vec<Mutation> = numbers.into_iter().map(mischief).collect();
         let log = log(&mutations);
-        let expected = model(&mutations);
-        assert_same("at once", &dump(&Snapshot::of_log(log.clone()).unwrap()), &expected);
-        assert_same("in pieces", &dump(&in_pieces(&log, &cuts)), &expected);
+        for (compat, model) in [
+            (Compat::Right, Model::new()),
+            (Compat::Original, Model::as_original()),
+        ] {
+            let expected = told(model, &mutations);
+            let what = |how: &str| format!("{compat:?} {how}");
+            let at_once = in_pieces(&log, &[], compat);
+            assert_same(&what("at once"), &dump(&at_once), &expected);
+            let in_pieces = in_pieces(&log, &cuts, compat);
+            assert_same(&what("in pieces"), &dump(&in_pieces), &expected);
+        }
+    }
+
+    #[test]
+    fn a_snapshot_file_and_the_rest_say_what_the_model_says(
+        seed in 0..100_u64,
+        numbers in prop::collection::vec(any::<u64>(), 1..60),
+        size in 100..20_000_usize,
+        cut in 0.0..1.0_f64,
+        compat in prop::sample::select(vec![Compat::Right, Compat::Original]),
+    ) {
+        let count = numbers.len();
+        let odd = numbers.into_iter().map(mischief);
+        let mutations: Vec<Mutation> = History::new(seed)
+            .zip(odd)
+            .flat_map(|(one, other)| [one, other])
+            .collect();
+        let segments = in_segments(&log(&mutations), size);
+        let model = match compat {
+            Compat::Right => Model::new(),
+            Compat::Original => Model::as_original(),
+        };
+        let cut = 1 + (cut * (2 * count - 1) as f64) as usize;
+        let snapshot = from_file(&segments, cut, compat);
+        assert_same("from a file", &dump(&snapshot), &told(model, &mutations));
     }
 }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::corpus::{Change, Gerrit, Meta, Project};
+use crate::corpus::{Change, Gerrit, Meta, Project, ReviewerKind};
 
 pub(super) fn gerrit(gerrit: Gerrit<'_>) -> Value {
     gerrit.projects().map(project).collect()
@@ -44,6 +44,11 @@ fn change(change: Change<'_>) -> Value {
         "was_private": change.was_private(),
         "work_in_progress": change.work_in_progress(),
         "branch": change.branch(),
+        "topic": change.topic(),
+        "reviewers": change.reviewers().into_iter().map(|(person, kind)| json!([
+            person,
+            kind == ReviewerKind::Cc,
+        ])).collect::<Vec<_>>(),
         "change_id": change.change_id(),
         "subject": change.subject(),
         "owner": change.owner().map(|owner| owner.person),

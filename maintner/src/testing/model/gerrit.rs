@@ -196,6 +196,11 @@ impl Change {
                 .filter_map(|(_, commit)| meta::flag(&commit.message, key));
             values.into_iter().next()
         };
+        let of_last_text = |key: &str| {
+            let newest_first = metas.iter().rev();
+            let mut footers = newest_first.map(|(_, commit)| meta::footer(&commit.message));
+            footers.find_map(|footer| meta::value(footer, key))
+        };
         let account = first.and_then(|commit| account(&commit.author.person));
         json!({
             "number": number,
@@ -209,6 +214,8 @@ impl Change {
             "was_private": self.was_private,
             "work_in_progress": of_last("Work-in-progress:").unwrap_or(false),
             "branch": self.branch,
+            "topic": of_last_text("Topic:").unwrap_or_default(),
+            "reviewers": reviewers(&metas),
             "change_id": id,
             "subject": message.split("\n\n").next().unwrap_or_default().trim_end().replace('\n', " "),
             "owner": owner.map(|commit| &commit.author.person),
@@ -243,6 +250,32 @@ fn chain(git: &Git, newest: &str) -> Option<Vec<String>> {
     }
     names.reverse();
     Some(names)
+}
+
+/// Those who are to look at a change, and whether they are only told about it.
+fn reviewers(metas: &[(&String, &Commit)]) -> Vec<(String, bool)> {
+    let mut people: Vec<(String, bool)> = Vec::new();
+    for (_, commit) in metas {
+        for line in meta::footer(&commit.message).split('\n') {
+            let Some((key, person)) = line.split_once(':') else {
+                continue;
+            };
+            let person = person.trim().to_owned();
+            let became = match key {
+                "Reviewer" => Some(false),
+                "CC" => Some(true),
+                "Removed" => None,
+                _ => continue,
+            };
+            let was = people.iter().find(|(name, _)| *name == person);
+            if was.is_some_and(|(_, was)| Some(*was) == became) {
+                continue;
+            }
+            people.retain(|(name, _)| *name != person);
+            people.extend(became.map(|is_cc| (person, is_cc)));
+        }
+    }
+    people
 }
 
 fn account(person: &str) -> Option<i64> {
