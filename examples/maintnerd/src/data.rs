@@ -28,11 +28,31 @@ pub(crate) async fn open(folder: &Path) -> anyhow::Result<SegmentLog> {
     opened.with_context(|| format!("cannot open the log in {}", folder.display()))
 }
 
+/// Opens the log in a bucket. A maintnerd that has it is stopped. Copies of segments go into a folder.
+#[cfg(feature = "object-store")]
+pub(crate) async fn open_bucket(url: &str, folder: &Path) -> anyhow::Result<SegmentLog> {
+    let settings = std::env::vars_os().filter_map(|(name, value)| {
+        let (name, value) = (name.into_string().ok()?, value.into_string().ok()?);
+        let is_one = ["AWS_", "GOOGLE_", "AZURE_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix));
+        is_one.then_some((name, value))
+    });
+    let bucket = maintner::log::Bucket::from_url(url, settings)?.cache(folder);
+    let opened = SegmentLog::open_bucket(bucket, SegmentOptions::default()).await;
+    opened.with_context(|| format!("cannot open the log in {url}"))
+}
+
 /// A folder for the log of a repository, in the cache folder.
 pub(crate) fn default_for(repo: &GitRepo) -> anyhow::Result<PathBuf> {
     let name = repo.project().rsplit('/').next().unwrap_or_default();
+    folder_for(name, repo.path())
+}
+
+/// A folder in the cache folder, with a name of its own for each `what`.
+pub(crate) fn folder_for(name: &str, what: impl Hash) -> anyhow::Result<PathBuf> {
     let mut hasher = DefaultHasher::new();
-    repo.path().hash(&mut hasher);
+    what.hash(&mut hasher);
     let folder = format!("{name}-{:08x}", hasher.finish() as u32);
     Ok(cache_dir()?.join("maintnerd").join(folder))
 }

@@ -21,10 +21,15 @@ const GRACE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(args: cli::Run) -> anyhow::Result<()> {
     let repos = open_repos(&args.git).await?;
-    let folder = match (&args.data_dir, repos.first()) {
-        (Some(folder), _) => folder.clone(),
-        (None, Some(repo)) => data::default_for(repo)?,
-        (None, None) => {
+    #[cfg(feature = "object-store")]
+    let bucket = args.log.as_deref();
+    #[cfg(not(feature = "object-store"))]
+    let bucket: Option<&str> = None;
+    let folder = match (&args.data_dir, repos.first(), bucket) {
+        (Some(folder), ..) => folder.clone(),
+        (None, _, Some(url)) => data::folder_for("bucket", url)?,
+        (None, Some(repo), None) => data::default_for(repo)?,
+        (None, None, None) => {
             bail!("nothing to mirror: name a git repository with --git, or a log with --data-dir")
         }
     };
@@ -35,13 +40,18 @@ pub(crate) async fn run(args: cli::Run) -> anyhow::Result<()> {
     } else {
         Some(listen(args.listen).await?)
     };
-    let log = data::open(&folder).await?;
+    let log = match bucket {
+        #[cfg(feature = "object-store")]
+        Some(url) => data::open_bucket(url, &folder).await?,
+        _ => data::open(&folder).await?,
+    };
+    let place = bucket.map_or(&*folder, Path::new);
     let board = Board::default();
     let leader = load(&log, &board).await?;
     let result = if args.init_and_quit {
         Ok(())
     } else if let Some(listener) = listener {
-        serve(listener, repos, &folder, &log, leader, &board).await
+        serve(listener, repos, place, &log, leader, &board).await
     } else {
         sync_once(repos, leader, &board).await
     };
@@ -122,13 +132,13 @@ async fn sync_once(repos: Vec<GitRepo>, leader: Leader, board: &Board) -> anyhow
 async fn serve(
     listener: TcpListener,
     repos: Vec<GitRepo>,
-    folder: &Path,
+    place: &Path,
     log: &SegmentLog,
     mut leader: Leader,
     board: &Board,
 ) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
-    print_banner(address, &repos, folder);
+    print_banner(address, &repos, place);
     let mut pollers = JoinSet::new();
     let mut shows = JoinSet::new();
     let mut status = Vec::new();
@@ -206,7 +216,7 @@ async fn status_of(State(all): State<Vec<(String, Progress)>>) -> Json<serde_jso
     Json(status.collect())
 }
 
-fn print_banner(address: SocketAddr, repos: &[GitRepo], folder: &Path) {
+fn print_banner(address: SocketAddr, repos: &[GitRepo], place: &Path) {
     let bold = anstyle::Style::new().bold();
     let link = anstyle::AnsiColor::Cyan.on_default().underline();
     let here = if address.ip().is_unspecified() {
@@ -220,7 +230,7 @@ fn print_banner(address: SocketAddr, repos: &[GitRepo], folder: &Path) {
         anstream::println!("  mirrors  {} ({})", repo.project(), repo.path().display());
     }
     anstream::println!("  follow   http://{here}/logs");
-    anstream::println!("  log      {}", folder.display());
+    anstream::println!("  log      {}", place.display());
     anstream::println!("  stop     Ctrl-C\n");
 }
 

@@ -1,6 +1,6 @@
 //! The leader's task: one commit after another.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::{
@@ -10,8 +10,11 @@ use tokio::{
 
 use super::{AppendError, LeaderError, Request, catch_up, chain};
 use crate::{
-    corpus::live::Follower,
-    log::{Sink, SinkError, Source, check::Refused},
+    corpus::{Snapshot, live::Follower},
+    log::{
+        Sink, SinkError, Source,
+        check::{self, Refused},
+    },
 };
 
 /// Requests that share a commit at most.
@@ -66,6 +69,11 @@ impl<L: Sink, S: Source> Committer<L, S> {
                 .iter()
                 .flat_map(|request| request.payloads.iter().cloned())
                 .collect();
+            let snapshot = self.follower.corpus().snapshot();
+            if let Err((index, source)) = firsts(&payloads, &snapshot) {
+                refuse(&mut requests, index, source);
+                continue;
+            }
             let error = match self.sink.append(&payloads).await {
                 Ok(_) => {
                     self.answer(&mut requests, payloads.len()).await?;
@@ -121,6 +129,22 @@ impl<L: Sink, S: Source> Committer<L, S> {
 /// Returns when the leader is to stop.
 async fn told(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Whether the first mutation of each issue says what it must; which payload does not.
+fn firsts(payloads: &[Bytes], snapshot: &Snapshot) -> Result<(), (usize, Refused)> {
+    let mut new = HashSet::new();
+    for (index, payload) in payloads.iter().enumerate() {
+        let has = |owner: &str, name: &str, number| {
+            let repo = snapshot.github().repo(owner, name);
+            // Other readers take another spelling for another repository.
+            let repo = repo.filter(|repo| (repo.owner(), repo.name()) == (owner, name));
+            repo.and_then(|repo| repo.issue(number)).is_some()
+                || !new.insert((owner.to_owned(), name.to_owned(), number))
+        };
+        check::first_of_issue(payload, has).map_err(|source| (index, source))?;
+    }
+    Ok(())
 }
 
 /// Answers the request that the payload of number `index` belongs to.

@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     corpus::snapshot_file::SnapshotDir,
     log::{Batch, MemoryLog},
-    proto::{GerritMutation, GitCommit, GithubMutation},
+    proto::{GerritMutation, GitCommit, GithubIssueMutation, GithubMutation},
     reclog::Records,
 };
 
@@ -194,6 +194,39 @@ async fn a_leader_whose_log_was_taken_over_stops() {
     let ended = leader.ended().await.unwrap_err();
     assert_eq!(ended.to_string(), "cannot write the log");
     assert!(log.feed().is_empty());
+}
+
+#[tokio::test]
+async fn the_first_mutation_of_an_issue_says_when_it_was_created() {
+    let log = MemoryLog::new();
+    let leader = Leader::open(log.clone(), log.source()).await.unwrap();
+    let outlet = leader.outlet();
+    let issue = |repo: &str, created| Mutation {
+        github_issue: Some(GithubIssueMutation {
+            owner: "golang".into(),
+            repo: repo.into(),
+            number: 1,
+            created,
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let now = Some(prost_types::Timestamp::default());
+    let refused = outlet.append(vec![mutation("a"), issue("go", None)]).await;
+    assert!(
+        matches!(refused, Err(AppendError::Refused { index: 1, .. })),
+        "{refused:?}"
+    );
+    assert!(log.feed().is_empty());
+    let both = tokio::join!(
+        outlet.append(vec![issue("go", now), issue("go", None)]),
+        outlet.append(vec![issue("net", None), issue("net", now)]),
+    );
+    assert!(both.0.is_ok());
+    assert!(matches!(both.1, Err(AppendError::Refused { index: 0, .. })));
+    outlet.append(vec![issue("go", None)]).await.unwrap();
+    assert!(outlet.append(vec![issue("Go", None)]).await.is_err());
+    leader.shutdown().await.unwrap();
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
 //! A log that somebody else leads.
 
 mod cache;
+mod fetch;
 mod net;
 
 use std::{
-    fs::File,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -19,7 +19,8 @@ use sha2::Sha224;
 use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 
 use self::{
-    cache::{Cache, Part, failed},
+    cache::Cache,
+    fetch::{Fetched, Fetcher, blocking, starts_with},
     net::{Failure, Index, Remote, Server},
 };
 use super::{Batch, Event, Segment, Sha224Sum, Source, SourceError, total};
@@ -27,15 +28,8 @@ use super::{Batch, Event, Segment, Sha224Sum, Source, SourceError, total};
 /// What the original's servers begin the addresses of sealed segments with.
 pub const SEALED_PREFIX: &str = "https://storage.googleapis.com/";
 
-/// Tries of a request for the index, and for a segment, as the original's.
+/// Tries of a request for the index, as the original's.
 const INDEX_TRIES: u32 = 5;
-const SEGMENT_TRIES: u32 = 10;
-
-/// What is fetched is written in pieces of this size.
-const PIECE: usize = 1 << 20;
-
-/// How often it is looked whether another process is done with the cache.
-const LOCK_POLL: Duration = Duration::from_millis(20);
 
 /// How a [`Follower`] behaves.
 #[derive(Debug, Clone)]
@@ -124,10 +118,12 @@ impl Follower {
         let listed = Arc::default();
         let state = State {
             listed: Arc::clone(&listed),
-            server,
-            cache: Cache { dir: cache.into() },
-            verify: options.verify,
-            retry: options.retry,
+            fetcher: Fetcher {
+                server,
+                cache: Cache { dir: cache.into() },
+                verify: options.verify,
+                retry: options.retry,
+            },
             told: Vec::new(),
             tail: None,
             caught_up: false,
@@ -177,10 +173,7 @@ impl Drop for Follower {
 /// Who follows, and what he has told.
 #[derive(Debug)]
 struct State {
-    server: Server,
-    cache: Cache,
-    verify: bool,
-    retry: Duration,
+    fetcher: Fetcher,
     /// The segments that were told, as long as they were told.
     told: Vec<Told>,
     /// The digest of what was told of the last segment, if it grows.
@@ -194,12 +187,6 @@ struct State {
 struct Told {
     segment: Segment,
     is_sealed: bool,
-}
-
-/// A segment that has been fetched.
-enum Fetched {
-    Sealed(Bytes),
-    Growing(Part),
 }
 
 /// Whom everything is told.
@@ -229,7 +216,7 @@ impl State {
         loop {
             if let Err(error) = self.round(&to).await {
                 let _ = to.0.send(Err(error)).await;
-                tokio::time::sleep(self.retry).await;
+                tokio::time::sleep(self.fetcher.retry).await;
             }
         }
     }
@@ -247,7 +234,7 @@ impl State {
                 at += 1;
             } else {
                 let common = self.common(&remotes, at).await?;
-                tracing::warn!(common, url = %self.server.url, "the log is not what it was");
+                tracing::warn!(common, url = %self.fetcher.server.url, "the log is not what it was");
                 self.told.clear();
                 self.tail = None;
                 to.tell(Event::Split { common }).await;
@@ -263,7 +250,7 @@ impl State {
             self.caught_up(to).await;
         } else {
             // A server that does not wait is not to be asked all the time.
-            tokio::time::sleep(self.retry).await;
+            tokio::time::sleep(self.fetcher.retry).await;
         }
         Ok(())
     }
@@ -312,8 +299,8 @@ impl State {
         };
         let new = remote.segment;
         let (shorter, is_prefix) = if new.size < told.size {
-            let lock = self.lock().await?;
-            let cache = self.cache.clone();
+            let lock = self.fetcher.lock().await?;
+            let cache = self.fetcher.cache.clone();
             let sum = blocking(move || {
                 let _lock = lock;
                 if let Some(bytes) = cache.sealed(&told, false)? {
@@ -388,12 +375,12 @@ impl State {
         loop {
             let asked = Instant::now();
             let not_len = self.caught_up.then(|| total(&self.segments()));
-            let failure = match self.server.index(not_len).await {
+            let failure = match self.fetcher.server.index(not_len).await {
                 Ok(Index::Segments(remotes)) => return Ok(remotes),
                 Ok(Index::Unchanged) => {
                     tries = 0;
-                    if asked.elapsed() < self.retry {
-                        tokio::time::sleep(self.retry).await;
+                    if asked.elapsed() < self.fetcher.retry {
+                        tokio::time::sleep(self.fetcher.retry).await;
                     }
                     continue;
                 }
@@ -402,44 +389,20 @@ impl State {
             if let (Failure::Offline(error), false) = (&failure, self.caught_up)
                 && self.offline(to).await?
             {
-                let url = &self.server.url;
+                let url = &self.fetcher.server.url;
                 tracing::warn!(%error, %url, "offline; using what was fetched before");
             }
             tries += 1;
-            self.pause(&self.server.url, failure, tries, INDEX_TRIES)
+            self.fetcher
+                .pause(&self.fetcher.server.url, failure, tries, INDEX_TRIES)
                 .await?;
         }
     }
 
-    /// Waits before the next try, or says why there is none.
-    async fn pause(
-        &self,
-        url: &Url,
-        failure: Failure,
-        attempts: u32,
-        limit: u32,
-    ) -> Result<(), SourceError> {
-        let source = match failure {
-            Failure::Fatal(error) => return Err(error),
-            Failure::Offline(error) => error.into(),
-            Failure::Passing(error) => error,
-        };
-        if attempts >= limit {
-            return Err(SourceError::Unreachable {
-                url: url.to_string(),
-                attempts,
-                source,
-            });
-        }
-        tracing::debug!(error = source, %url, attempts, "trying again");
-        tokio::time::sleep(self.retry * attempts * attempts).await;
-        Ok(())
-    }
-
     /// Tells what is in the cache; whether there is something.
     async fn offline(&mut self, to: &Teller) -> Result<bool, SourceError> {
-        let lock = self.lock().await?;
-        let cache = self.cache.clone();
+        let lock = self.fetcher.lock().await?;
+        let cache = self.fetcher.cache.clone();
         let all = blocking(move || {
             let _lock = lock;
             cache.all()
@@ -458,142 +421,10 @@ impl State {
         Ok(true)
     }
 
-    /// Waits until no other process changes the cache.
-    async fn lock(&self) -> Result<File, SourceError> {
-        loop {
-            let cache = self.cache.clone();
-            if let Some(lock) = blocking(move || cache.lock()).await? {
-                return Ok(lock);
-            }
-            tokio::time::sleep(LOCK_POLL).await;
-        }
-    }
-
     /// Brings a segment into the cache.
     async fn fetch(&self, remote: &Remote) -> Result<Fetched, SourceError> {
-        let segment = remote.segment;
-        let _lock = self.lock().await?;
-        let is_last_told = segment.number as usize + 1 == self.told.len();
+        let is_last_told = remote.segment.number as usize + 1 == self.told.len();
         let known = self.tail.clone().filter(|_| is_last_told);
-        let (cache, verify, is_sealed) = (self.cache.clone(), self.verify, remote.is_sealed);
-        let found = blocking(move || {
-            if is_sealed && let Some(bytes) = cache.sealed(&segment, verify)? {
-                return Ok(Fetched::Sealed(bytes));
-            }
-            let part = cache.part(segment.number, segment.size, known)?;
-            Ok(Fetched::Growing(part))
-        });
-        let part = match found.await? {
-            Fetched::Growing(part) => self.complete(remote, part).await?,
-            sealed => return Ok(sealed),
-        };
-        if !is_sealed {
-            return Ok(Fetched::Growing(part));
-        }
-        let cache = self.cache.clone();
-        let bytes = blocking(move || cache.seal(part, &segment)).await?;
-        Ok(Fetched::Sealed(bytes))
+        self.fetcher.fetch(remote, known).await
     }
-
-    /// Fetches what is missing of a segment.
-    async fn complete(&self, remote: &Remote, mut part: Part) -> Result<Part, SourceError> {
-        let segment = remote.segment;
-        let mut tries = 0;
-        let mut from_scratch = part.len == 0;
-        loop {
-            let ended;
-            (part, ended) = match part.len < segment.size {
-                true => self.download(remote, part).await?,
-                false => (part, Ok(())),
-            };
-            let failure = match ended {
-                Err(failure) => failure,
-                Ok(()) if part.sum() == segment.sha224 => return Ok(part),
-                Ok(()) if from_scratch => {
-                    // For the next follower, too: nothing good begins with this.
-                    part.clear();
-                    blocking(move || part.append(&[])).await?;
-                    return Err(SourceError::Server {
-                        url: remote.url.to_string(),
-                        reason: "what it sent does not have the digest in its index".into(),
-                    });
-                }
-                Ok(()) => {
-                    // What was there is of another log, or damaged.
-                    part.clear();
-                    from_scratch = true;
-                    continue;
-                }
-            };
-            tries += 1;
-            self.pause(&remote.url, failure, tries, SEGMENT_TRIES)
-                .await?;
-        }
-    }
-
-    /// One download. What has arrived when it fails is kept.
-    async fn download(
-        &self,
-        remote: &Remote,
-        mut part: Part,
-    ) -> Result<(Part, Result<(), Failure>), SourceError> {
-        let (mut response, starts_at) = match self.server.segment(remote, part.len).await {
-            Ok(answer) => answer,
-            Err(failure) => return Ok((part, Err(failure))),
-        };
-        // Bytes of the answer that are there already.
-        let mut skip = part.len - starts_at;
-        let mut piece = Vec::new();
-        loop {
-            let chunk = response.chunk().await;
-            let missing = (remote.segment.size - part.len) as usize;
-            if let Ok(Some(chunk)) = &chunk {
-                let skipped = skip.min(chunk.len() as u64);
-                skip -= skipped;
-                // More than was asked for is not of the segment as it was listed.
-                let new = &chunk[skipped as usize..];
-                piece.extend_from_slice(&new[..new.len().min(missing - piece.len())]);
-            }
-            let is_complete = piece.len() == missing;
-            let is_end = is_complete || !matches!(chunk, Ok(Some(_)));
-            if is_end || piece.len() >= PIECE {
-                let bytes = std::mem::take(&mut piece);
-                part = blocking(move || part.append(&bytes).map(|()| part)).await?;
-            }
-            match chunk {
-                _ if is_complete => return Ok((part, Ok(()))),
-                Ok(Some(_)) => {}
-                Ok(None) => {
-                    let short = Failure::Passing("it sent less than its index says".into());
-                    return Ok((part, Err(short)));
-                }
-                Err(error) => return Ok((part, Err(error.into()))),
-            }
-        }
-    }
-}
-
-/// Whether a segment begins with all of what `prefix` was.
-async fn starts_with(fetched: Fetched, prefix: Segment) -> Result<(bool, Fetched), SourceError> {
-    blocking(move || {
-        let sum = match &fetched {
-            // What was added has made the digest right, and what was there is what was told.
-            Fetched::Growing(part) if part.goes_on => prefix.sha224,
-            Fetched::Growing(part) => part.sum_of_first(prefix.size)?,
-            Fetched::Sealed(bytes) => Sha224Sum::of(&bytes[..prefix.size as usize]),
-        };
-        Ok((sum == prefix.sha224, fetched))
-    })
-    .await
-}
-
-/// Runs what blocks where it may.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, SourceError> + Send + 'static,
-) -> Result<T, SourceError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| {
-        let panicked = std::io::Error::other(error);
-        Err(failed("use the copy of", Path::new("a log"))(panicked))
-    })
 }
