@@ -1,9 +1,10 @@
 //! The leader's log in an object store: what was seen stays, whoever leads.
-#![cfg(feature = "object-store")]
+#![cfg(all(feature = "object-store", feature = "net", feature = "serve"))]
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 mod log_common;
 mod log_faulty;
+mod log_peer;
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,9 +12,10 @@ use bytes::Bytes;
 use futures_util::{FutureExt, TryStreamExt};
 use log_common::{Reader, contents, payload, payloads, records};
 use log_faulty::{Fault, Faulty};
+use log_peer::Peer;
 use maintner::log::{
-    Bucket, BucketError, OpenError, Segment, SegmentLog, SegmentOptions, Sha224Sum, Sink,
-    SinkError,
+    Bucket, BucketError, FollowOptions, Follower, OpenError, Segment, SegmentLog, SegmentOptions,
+    Sha224Sum, Sink, SinkError,
     object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path},
 };
 use proptest::prelude::*;
@@ -45,10 +47,6 @@ async fn names(store: &InMemory) -> Vec<String> {
 async fn put(store: &InMemory, name: &str, bytes: impl Into<Bytes>) {
     let path = Path::from(format!("logs/go/{name}"));
     store.put(&path, bytes.into().into()).await.unwrap();
-}
-
-fn name_of(segment: &Segment) -> String {
-    format!("{:04}.{}.mutlog", segment.number, segment.sha224)
 }
 
 #[tokio::test]
@@ -87,11 +85,11 @@ async fn a_closed_log_is_one_of_the_original_and_so_is_the_other_way_round() {
         "two sealed segments and the head"
     );
     log.close().await;
-    let mut expected: Vec<_> = segments.iter().map(name_of).collect();
+    let mut expected: Vec<_> = segments.iter().map(Segment::file_name).collect();
     expected.push("log.head".into());
     assert_eq!(names(&store).await, expected);
     for segment in &segments {
-        let path = Path::from(format!("logs/go/{}", name_of(segment)));
+        let path = Path::from(format!("logs/go/{}", segment.file_name()));
         let bytes = store.get(&path).await.unwrap().bytes().await.unwrap();
         assert_eq!(Sha224Sum::of(&bytes), segment.sha224);
     }
@@ -106,7 +104,7 @@ async fn a_closed_log_is_one_of_the_original_and_so_is_the_other_way_round() {
     ]
     .concat();
     let longer = Bytes::from(longer);
-    put(&store, &name_of(&Segment::of(2, &longer)), longer.clone()).await;
+    put(&store, &Segment::of(2, &longer).file_name(), longer.clone()).await;
     let error = SegmentLog::open_bucket(bucket(Arc::clone(&store)), small())
         .await
         .unwrap_err();
@@ -114,7 +112,7 @@ async fn a_closed_log_is_one_of_the_original_and_so_is_the_other_way_round() {
         error.to_string().contains("remove the object or"),
         "{error}"
     );
-    let short = Path::from(format!("logs/go/{}", name_of(last)));
+    let short = Path::from(format!("logs/go/{}", last.file_name()));
     store.delete(&short).await.unwrap();
     let error = SegmentLog::open_bucket(bucket(Arc::clone(&store)), small())
         .await
@@ -124,11 +122,11 @@ async fn a_closed_log_is_one_of_the_original_and_so_is_the_other_way_round() {
     // Of two objects of a segment the later one counts, and the other goes.
     put(
         &store,
-        &name_of(&Segment::of(0, b"REC@0+0=")),
+        &Segment::of(0, b"REC@0+0=").file_name(),
         &b"REC@0+0="[..],
     )
     .await;
-    put(&store, &name_of(&segments[0]), seen[0].clone()).await;
+    put(&store, &segments[0].file_name(), seen[0].clone()).await;
     let mut log = open(&store).await;
     assert_eq!(
         contents(log.feed()),
@@ -146,7 +144,7 @@ async fn a_closed_log_is_one_of_the_original_and_so_is_the_other_way_round() {
 
     store.delete(&Path::from("logs/go/log.head")).await.unwrap();
     store
-        .delete(&Path::from(format!("logs/go/{}", name_of(&segments[1]))))
+        .delete(&Path::from(format!("logs/go/{}", segments[1].file_name())))
         .await
         .unwrap();
     let error = SegmentLog::open_bucket(bucket(Arc::clone(&store)), small())
@@ -192,7 +190,7 @@ async fn many_records_are_in_pieces_until_they_are_sealed() {
         .unwrap();
     log.append(&payloads(1, 1 << 20)).await.unwrap();
     let sealed = log.feed().segments()[0];
-    assert_eq!(names(&store).await[0], name_of(&sealed));
+    assert_eq!(names(&store).await[0], sealed.file_name());
     assert_eq!(log.feed().segments().len(), 2);
     assert_eq!(records(&contents(log.feed()))[..40], all);
     assert_eq!(
@@ -229,6 +227,32 @@ async fn whoever_opens_it_last_leads() {
         records(&contents(open(&store).await.feed())),
         [payload(0, 10), payload(2, 10)]
     );
+}
+
+#[tokio::test]
+async fn a_follower_sees_no_split_when_leaders_change() {
+    let store = Arc::new(InMemory::new());
+    let cache = tempfile::tempdir().unwrap();
+    let mut log = open(&store).await;
+    let peer = Peer::serve(log.feed()).await;
+    let options = FollowOptions {
+        retry: Duration::from_millis(1),
+        ..Default::default()
+    };
+    let follower = Follower::new(&peer.url, cache.path(), options).unwrap();
+    let mut reader = Reader::new(follower);
+    let all = payloads(24, 200);
+    for some in all.chunks(3) {
+        log.append(some).await.unwrap();
+        reader.read_to(log.feed().len()).await;
+        let next = open(&store).await;
+        peer.change_log(next.feed());
+        assert!(matches!(log.append(some).await, Err(SinkError::Fenced)));
+        log = next;
+    }
+    assert!(reader.splits.is_empty());
+    assert_eq!(reader.segments, contents(log.feed()));
+    assert_eq!(records(&contents(log.feed())), all);
 }
 
 #[tokio::test]
@@ -428,11 +452,24 @@ async fn a_store_that_never_works_is_told() {
 }
 
 #[tokio::test]
+async fn a_store_without_conditions_is_refused() {
+    let store = Arc::new(InMemory::new());
+    // As object_store's LocalFileSystem answers to the first replacement of the head.
+    let faulty = Faulty::over(&store).fail(5, Fault::Unsupported);
+    let opened = SegmentLog::open_bucket(bucket(faulty), small()).await;
+    let error = opened.unwrap_err().to_string();
+    assert!(
+        error.ends_with("a directory is opened as a LocalDir"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn damage_is_told_and_left() {
     let store = Arc::new(InMemory::new());
     let mut log = open(&store).await;
     log.append(&payloads(5, 280)).await.unwrap();
-    let sealed = name_of(&log.feed().segments()[0]);
+    let sealed = log.feed().segments()[0].file_name();
     drop(log);
     let good = store
         .get(&Path::from("logs/go/log.head"))
@@ -485,8 +522,8 @@ async fn sealed_segments_are_kept_on_this_machine() {
     // Copies: the files are about to be damaged.
     let mapped = contents(log.feed());
     let seen: Vec<Vec<u8>> = mapped.iter().map(|bytes| bytes.to_vec()).collect();
-    let first = dir.path().join(name_of(&log.feed().segments()[0]));
-    let second = dir.path().join(name_of(&log.feed().segments()[1]));
+    let first = dir.path().join(log.feed().segments()[0].file_name());
+    let second = dir.path().join(log.feed().segments()[1].file_name());
     assert_eq!(std::fs::read(&first).unwrap(), seen[0]);
     drop(log);
     std::fs::remove_file(&first).unwrap();

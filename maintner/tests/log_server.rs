@@ -195,6 +195,22 @@ async fn a_request_for_news_waits_55_seconds() {
         .expect("any difference counts");
 }
 
+/// The original's tail ends with a panic when it is given an index without segments. It says that it
+/// has nothing yet.
+#[tokio::test(start_paused = true)]
+async fn who_has_nothing_waits_for_the_first_segment() {
+    let log = MemoryLog::new();
+    let router = routes(&log);
+    let answer = get(&router, "/logs?waitsizenot=0").await;
+    assert_eq!(answer.status, StatusCode::NOT_MODIFIED);
+    let (answer, ()) = tokio::join!(get(&router, "/logs?waitsizenot=0"), async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        log.append_now(&payloads(1, 10)).unwrap();
+    });
+    assert_eq!(answer.status, StatusCode::OK);
+    assert!(answer.text().contains("\"number\": 0"));
+}
+
 #[tokio::test]
 async fn segments_are_sent_whole_and_in_part() {
     let log = log();

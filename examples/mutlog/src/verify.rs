@@ -134,6 +134,7 @@ fn name_trouble(file: &LogFile) -> anyhow::Result<Option<String>> {
 #[derive(Debug, Default)]
 struct Known {
     commits: HashSet<[u8; 20]>,
+    issues: HashSet<(String, String, i32)>,
 }
 
 /// Looks at the messages.
@@ -145,7 +146,13 @@ fn contents(file: &LogFile, known: &mut Known, bar: &ProgressBar) -> anyhow::Res
     // Where the framing is damaged has been told already.
     while let Ok(Some(record)) = reader.next() {
         let at = record.offset;
-        if let Err(error) = check::check(record.payload) {
+        let has = |owner: &str, repo: &str, number| {
+            !known
+                .issues
+                .insert((owner.to_owned(), repo.to_owned(), number))
+        };
+        let checked = check::check(record.payload);
+        if let Err(error) = checked.and_then(|()| check::first_of_issue(record.payload, has)) {
             refused += 1;
             if refused <= SHOWN {
                 let why = anyhow::Error::from(error);

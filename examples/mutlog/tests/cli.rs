@@ -196,6 +196,10 @@ fn what_stops_a_go_reader_is_found() {
         found.contains("record at offset 0 would stop a Go reader"),
         "{found}"
     );
+    // An issue of which nobody knows when it was created.
+    fs::write(&file, b"REC@0+a=\x0a\x08\x0a\x01o\x12\x01r\x18\x01").unwrap();
+    let found = run(&["verify", file.to_str().unwrap()], 3);
+    assert!(found.contains("first of issue o/r#1"), "{found}");
 }
 
 #[test]

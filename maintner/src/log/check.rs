@@ -4,6 +4,9 @@
 //! label without an id or a hash that is none ends the process. What was written once is there for
 //! ever, so each payload is looked at before it is appended.
 //!
+//! Only what stops a reader is refused. A ref whose commit comes later, or a change on Gerrit whose
+//! history has merges, is passed over by the original; it may be history all the same.
+//!
 //! [`check`] looks at a payload by itself, as all sinks do before they append. [`first_of_issue`]
 //! needs to know what the log has; a [`Leader`](crate::leader::Leader) asks it.
 

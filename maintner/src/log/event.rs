@@ -47,6 +47,12 @@ impl Segment {
             sha224: Sha224Sum::of(bytes),
         }
     }
+
+    /// What its file, or its object in a bucket, is called when it is sealed:
+    /// `NNNN.<sha224>.mutlog`.
+    pub fn file_name(&self) -> String {
+        super::names::sealed(self)
+    }
 }
 
 /// A SHA-224 digest.

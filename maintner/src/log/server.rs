@@ -61,7 +61,8 @@ impl LogServer {
     /// Sends followers elsewhere for the sealed segments for which `url` gives an address.
     ///
     /// The original's followers take a segment for sealed, and keep it as such, only if its
-    /// address begins with `https://storage.googleapis.com/`.
+    /// address begins with `https://storage.googleapis.com/`. In a bucket that everybody may read it
+    /// has the name [`Segment::file_name`].
     #[must_use]
     pub fn public_urls(
         mut self,

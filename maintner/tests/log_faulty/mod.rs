@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     Lost,
     /// The client is told that it failed; it is done just before the next call but one.
     Late,
+    /// The store cannot do that.
+    Unsupported,
     /// From then on nothing works, and nothing of this call is done.
     Dead,
     /// From then on nothing works, but this call is done.
@@ -118,6 +120,7 @@ impl Faulty {
         match self.call().await? {
             Now::Go => work.await,
             Now::Fail(Fault::Before | Fault::Dead | Fault::Late) => Err(broken()),
+            Now::Fail(Fault::Unsupported) => Err(unsupported()),
             Now::Fail(Fault::Lost | Fault::DeadAfter) => {
                 let _ = work.await;
                 Err(broken())
@@ -130,6 +133,13 @@ fn broken() -> Error {
     Error::Generic {
         store: "faulty",
         source: "no answer".into(),
+    }
+}
+
+fn unsupported() -> Error {
+    Error::NotImplemented {
+        operation: "this".into(),
+        implementer: "faulty".into(),
     }
 }
 
@@ -157,6 +167,7 @@ impl ObjectStore for Faulty {
         match self.call().await? {
             Now::Go => self.store.put_opts(path, payload, options).await,
             Now::Fail(Fault::Before | Fault::Dead) => Err(broken()),
+            Now::Fail(Fault::Unsupported) => Err(unsupported()),
             Now::Fail(Fault::Late) => {
                 let mut state = self.state.lock().unwrap();
                 state.late = Some((state.calls + 2, late));
