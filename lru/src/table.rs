@@ -12,6 +12,9 @@ pub(crate) struct Table<K, V> {
     /// Apart from the slots, so that a search that finds nothing reads little memory.
     groups: Vec<Group>,
     slots: Vec<Option<Node<K, V>>>,
+    /// For each slot that is taken. Kept, so that neither growing nor evicting calls code of the user; and apart, because hits
+    /// do not need them and nodes are smaller so.
+    hashes: Vec<u32>,
     len: usize,
     /// The most recently used one, if there is any. Its link to a newer one means nothing.
     head: u32,
@@ -20,10 +23,8 @@ pub(crate) struct Table<K, V> {
 }
 
 struct Node<K, V> {
-    /// Kept, so that neither growing nor evicting calls code of the user. The lowest bit is always set, so that an empty slot
-    /// needs no flag.
-    hash: NonZeroU32,
-    newer: u32,
+    /// The slot and one: so an empty slot needs no flag.
+    newer: NonZeroU32,
     older: u32,
     key: K,
     value: V,
@@ -34,6 +35,7 @@ impl<K, V> Table<K, V> {
         Self {
             groups: Vec::new(),
             slots: Vec::new(),
+            hashes: Vec::new(),
             len: 0,
             head: 0,
             tail: 0,
@@ -120,7 +122,7 @@ impl<K, V> Table<K, V> {
     /// Of no meaning after the last.
     #[inline]
     pub(crate) fn newer(&self, at: u32) -> u32 {
-        self.node(at).newer
+        self.node(at).newer.get() - 1
     }
 
     /// Makes an entry the most recently used one; gives its value.
@@ -129,14 +131,15 @@ impl<K, V> Table<K, V> {
         let head = self.head;
         if at != head {
             let node = self.node_mut(at);
-            let (newer, older) = (node.newer, mem::replace(&mut node.older, head));
+            let (link, older) = (node.newer, mem::replace(&mut node.older, head));
+            let newer = link.get() - 1;
             if at == self.tail {
                 self.tail = newer;
             } else {
                 self.node_mut(newer).older = older;
-                self.node_mut(older).newer = newer;
+                self.node_mut(older).newer = link;
             }
-            self.node_mut(head).newer = at;
+            self.node_mut(head).newer = to(at);
             self.head = at;
         }
         self.value_mut(at)
@@ -154,9 +157,9 @@ impl<K, V> Table<K, V> {
             at = self.after(at);
         };
         let at = (at * GROUP + place) as u32;
+        self.hashes[at as usize] = hash;
         self.slots[at as usize] = Some(Node {
-            hash: NonZeroU32::MIN | hash,
-            newer: 0,
+            newer: NonZeroU32::MIN,
             older: self.head,
             key,
             value,
@@ -164,7 +167,7 @@ impl<K, V> Table<K, V> {
         if self.len == 0 {
             self.tail = at;
         } else {
-            self.node_mut(self.head).newer = at;
+            self.node_mut(self.head).newer = to(at);
         }
         self.head = at;
         self.len += 1;
@@ -175,16 +178,16 @@ impl<K, V> Table<K, V> {
     #[inline]
     pub(crate) fn remove(&mut self, at: u32) -> (K, V) {
         let node = self.node(at);
-        let (newer, older) = (node.newer, node.older);
+        let (link, older) = (node.newer, node.older);
         if at == self.tail {
             return self.remove_oldest();
         }
         if at == self.head {
             self.head = older;
         } else {
-            self.node_mut(newer).older = older;
+            self.node_mut(link.get() - 1).older = older;
         }
-        self.node_mut(older).newer = newer;
+        self.node_mut(older).newer = link;
         self.vacate(at).1
     }
 
@@ -206,12 +209,12 @@ impl<K, V> Table<K, V> {
         };
         self.len -= 1;
         self.groups[at / GROUP].free(at % GROUP);
-        let mut passed = self.home(node.hash.get());
+        let mut passed = self.home(self.hashes[at]);
         while passed != at / GROUP {
             self.groups[passed].unpass();
             passed = self.after(passed);
         }
-        (node.newer, (node.key, node.value))
+        (node.newer.get() - 1, (node.key, node.value))
     }
 
     /// Makes it anew with room for so many entries at least. `moved` is told from which slot to which each goes.
@@ -223,11 +226,12 @@ impl<K, V> Table<K, V> {
         self.groups = vec![Group(0); groups];
         self.slots.reserve_exact(slots);
         self.slots.resize_with(slots, || None);
+        self.hashes = vec![0; slots];
         let mut next = old.tail;
         while let Some(node) = old.slots.get_mut(next as usize).and_then(Option::take) {
-            let to = self.push(node.hash.get(), node.key, node.value);
+            let to = self.push(old.hashes[next as usize], node.key, node.value);
             moved(next, to);
-            next = node.newer;
+            next = node.newer.get() - 1;
         }
     }
 
@@ -250,7 +254,7 @@ impl<K, V> Table<K, V> {
     /// The group that is tried first.
     #[inline(always)]
     fn home(&self, hash: u32) -> usize {
-        ((u64::from(hash | 1) * self.groups.len() as u64) >> 32) as usize
+        ((u64::from(hash) * self.groups.len() as u64) >> 32) as usize
     }
 
     /// The group that is tried next.
@@ -262,6 +266,12 @@ impl<K, V> Table<K, V> {
             group + 1
         }
     }
+}
+
+/// A link to a slot.
+#[inline]
+fn to(at: u32) -> NonZeroU32 {
+    NonZeroU32::MIN.saturating_add(at)
 }
 
 #[cold]
