@@ -245,15 +245,15 @@ fn stories(kind: Kind, seeds: std::ops::Range<u64>) {
 
 #[test]
 fn v1_over_a_link_that_cuts() {
-    stories(Kind::V1, 0..10);
+    stories(Kind::V1, 0..6);
 }
 
 #[test]
 fn v2_over_a_link_that_cuts() {
-    stories(Kind::V2, 1000..1010);
+    stories(Kind::V2, 1000..1006);
 }
 
 #[test]
 fn mux_over_a_link_that_cuts() {
-    stories(Kind::Mux, 2000..2010);
+    stories(Kind::Mux, 2000..2006);
 }

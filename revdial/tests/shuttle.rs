@@ -69,6 +69,9 @@ mod sync {
     /// before anything is read, or two that echo would wait for each other by right.
     pub(crate) const WINDOW: usize = 16;
 
+    /// Either write of a stream is much, what is left of one is not.
+    pub(crate) const MUCH: usize = 8;
+
     pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) {
         drop(shuttle::future::spawn(task));
     }
@@ -350,7 +353,7 @@ fn explore(name: &str, model: impl Fn() + Sync + Send + 'static) {
     }
     let begun = Instant::now();
     let schedules = std::env::var("REVDIAL_SCHEDULES");
-    let schedules = schedules.ok().and_then(|n| n.parse().ok()).unwrap_or(100);
+    let schedules = schedules.ok().and_then(|n| n.parse().ok()).unwrap_or(50);
     let mut config = shuttle::Config::new();
     // That it takes all atomics as sequentially consistent.
     config.silence_warnings = true;
