@@ -112,7 +112,11 @@ impl<'a> Commit<'a> {
 
     /// The first line of the message, trimmed.
     pub fn summary(&self) -> &'a str {
-        self.message().lines().next().unwrap_or_default().trim()
+        let (texts, message) = (&self.commits.texts, self.message_span());
+        let end = memchr::memchr(b'\n', texts.bytes(message));
+        texts
+            .text(message.slice(0, end.unwrap_or(message.len())))
+            .trim()
     }
 
     /// The value of the first line `Reviewer: …` of the message.
