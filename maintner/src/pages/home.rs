@@ -4,9 +4,13 @@ use askama::Template;
 
 use super::{
     Base,
+    search::{self, Row},
     words::{self, href, time},
 };
 use crate::corpus::Snapshot;
+
+/// Issues and changes that are shown of those that changed last.
+const NEWEST: usize = 12;
 
 #[derive(Template)]
 #[template(path = "home.html")]
@@ -14,6 +18,7 @@ pub(super) struct Home {
     base: Base,
     repos: Vec<RepoRow>,
     projects: Vec<ProjectRow>,
+    hits: Vec<Row>,
     commits: String,
     bytes: String,
     log: bool,
@@ -71,6 +76,7 @@ pub(super) fn page(snapshot: &Snapshot, base: Base) -> Home {
         log: base.log,
         repos: repos.collect(),
         projects: projects.collect(),
+        hits: search::newest(snapshot, NEWEST),
         commits: words::count(snapshot.commits().len(), "commit", "commits"),
         bytes: words::grouped(snapshot.log_bytes()),
         base,

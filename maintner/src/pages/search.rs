@@ -30,14 +30,14 @@ pub(super) struct SearchPage {
     examples: &'static [(&'static str, &'static str)],
 }
 
-struct Row {
-    kind: &'static str,
-    state: &'static str,
-    url: String,
-    title: String,
-    labels: Vec<super::github::LabelLink>,
-    place: String,
-    when: String,
+pub(super) struct Row {
+    pub(super) kind: &'static str,
+    pub(super) state: &'static str,
+    pub(super) url: String,
+    pub(super) title: String,
+    pub(super) labels: Vec<super::github::LabelLink>,
+    pub(super) place: String,
+    pub(super) when: String,
 }
 
 /// Why a query cannot be answered.
@@ -45,7 +45,8 @@ struct Mistake {
     /// The query up to the place, and from there on.
     before: String,
     at: String,
-    what: String,
+    /// Words, and every second of these as typed.
+    what: Vec<String>,
     /// What was probably meant, and its address.
     meant: Option<(String, String)>,
 }
@@ -158,6 +159,19 @@ fn find<'s>(snapshot: &'s Snapshot, query: &Query) -> Vec<Hit<'s>> {
     hits
 }
 
+/// The issues and changes that changed last.
+pub(super) fn newest(snapshot: &Snapshot, count: usize) -> Vec<Row> {
+    let issues = snapshot.github().repos().flat_map(|repo| repo.issues());
+    let issues = issues.filter(|issue| !issue.not_exist()).map(Hit::Issue);
+    let changes = snapshot.gerrit().projects();
+    let changes = changes.flat_map(|project| project.cls_unsorted());
+    let changes = changes.filter(|change| !change.is_private());
+    let mut hits: Vec<Hit<'_>> = issues.chain(changes.map(Hit::Change)).collect();
+    hits.sort_by_cached_key(|hit| Reverse(hit.when()));
+    let newest = hits.into_iter().take(count);
+    newest.map(|hit| row(snapshot, hit)).collect()
+}
+
 /// What is called that: `#123`, `owner/repo#123`, `1a2b3c4`.
 fn named<'s>(snapshot: &'s Snapshot, query: &str) -> Vec<Hit<'s>> {
     let mut hits = Vec::new();
@@ -239,7 +253,12 @@ impl Mistake {
         Self {
             before: before.to_owned(),
             at: at.to_owned(),
-            what: error.kind.to_string(),
+            what: error
+                .kind
+                .to_string()
+                .split('`')
+                .map(str::to_owned)
+                .collect(),
             meant,
         }
     }

@@ -166,7 +166,7 @@ async fn search_answers_queries_a_page_at_a_time() {
     );
     let all = issues + changes + query.commits(&snapshot).len();
     let first = ask("-xyzzy").await;
-    assert!(first.contains(&format!("{} hits for", words::grouped(all as u64))));
+    assert!(first.contains(&format!("{} hits for", words::grouped(all))));
     let last = page(&pages, &format!("/search?q=-xyzzy&from={}", all - 7)).await;
     let rows = |page: &str| page.matches("<tr>").count();
     assert_eq!((rows(&first), rows(&last)), (50, 7));
@@ -186,8 +186,12 @@ async fn search_answers_queries_a_page_at_a_time() {
             "is:open <mark>lable:&#34;&#60;b&#62;&#34;</mark>",
             Some("is:open label:\"<b>\""),
         ),
-        ("is:opne", "unknown value `opne` of `is`", Some("is:open")),
-        ("x created:>soon", "`created` needs a time", None),
+        (
+            "is:opne",
+            "unknown value <code>opne</code> of <code>is</code>",
+            Some("is:open"),
+        ),
+        ("x created:>soon", "<code>created</code> needs a time", None),
     ] {
         let shown = ask(query).await;
         assert!(shown.contains(text), "{shown}");

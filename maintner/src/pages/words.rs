@@ -136,11 +136,11 @@ pub(super) fn term(key: &str, value: &str) -> String {
 /// `1 file`, `2 files`, `12,345 files`.
 pub(super) fn count(number: usize, one: &str, many: &str) -> String {
     let name = if number == 1 { one } else { many };
-    format!("{} {name}", grouped(number as u64))
+    format!("{} {name}", grouped(number))
 }
 
 /// `1,234,567`.
-pub(super) fn grouped(number: u64) -> String {
+pub(super) fn grouped(number: impl std::fmt::Display) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() * 4 / 3);
     for (at, digit) in digits.chars().enumerate() {
