@@ -54,9 +54,10 @@ impl Builder {
         self
     }
 
-    /// How many threads compress, at most [`MAX_THREADS`]; 0 means one for each CPU. They are the writer's own.
+    /// How many threads compress, at most [`MAX_THREADS`]; 0 means one for each CPU.
     ///
-    /// One means the caller's: a [`Writer`] then starts none. (An `AsyncWriter` starts one, not to hold up its task.)
+    /// The caller's is one of them: where a [`Writer`] would have to wait for the others, it compresses a chunk itself.
+    /// The others are the writer's own. (An `AsyncWriter` has all of them started, not to hold up its task.)
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads.min(MAX_THREADS);

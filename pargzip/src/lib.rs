@@ -22,7 +22,7 @@
 //!
 //! * Every member but the last holds exactly [`chunk_size`](Builder::chunk_size) bytes of input, however they were
 //!   written; only a flush makes a shorter one. [`Layout`] tells what else there is.
-//! * At most `1.5 * threads + 1` chunks are under way, so a slow sink slows the writer down instead of filling memory. The
+//! * At most `2 * threads` chunks are under way, so a slow sink slows the writer down instead of filling memory. The
 //!   buffers are used again.
 //! * An error of the sink is returned by the next write, and by [`finish`](Writer::finish).
 //! * Threads are started as chunks arrive. Input of less than one chunk starts none.

@@ -1,13 +1,15 @@
 //! The threads between a writer and its sink.
 //!
-//! All state is behind one lock, which is held only to move buffers about, never while compressing or writing. There are
-//! two reasons to wait, each with its condition variable: workers wait for *something to do*, the one writing side waits
-//! for *room* (or for everything to be done). Whoever changes a state that another may wait for says so before it lets go
-//! of what it holds:
+//! All state is behind one lock, which is held only to move buffers about, never while compressing or writing. Workers wait
+//! for *something to do*, the one writing side for *room* (or for everything to be done), each with its condition variable.
+//! A writer that would wait for room is one of the threads: it compresses and writes as workers do, and waits only where
+//! there is nothing to do. With a thread more than processors, they would keep interrupting each other. Whoever changes a
+//! state that another may wait for says so before it lets go of what it holds:
 //!
 //! * A chunk is handed over: one worker is told. Workers look for work before they wait, so none is missed.
-//! * A worker finishes the chunk whose turn it is: it writes it itself if the sink is free. If another worker has the sink,
+//! * A thread finishes the chunk whose turn it is: it writes it itself if the sink is free. If another thread has the sink,
 //!   that one looks again when it gives the sink back, under the same lock. So no finished chunk stays behind.
+//! * The writing side stops working, and leaves a finished chunk whose turn it is: one worker is told.
 //! * A chunk has been written: the writing side is told.
 //! * Something failed, or the end has come: all are told.
 
@@ -36,9 +38,10 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Most chunks under way: one for each thread, and some ready for those who finish first.
+    /// Most chunks under way: one for each thread, and as many ready for those who finish first, while the writing side is
+    /// busy with its own.
     fn limit(&self) -> usize {
-        self.threads + self.threads.div_ceil(2) + 1
+        (2 * self.threads).max(3)
     }
 }
 
@@ -51,6 +54,8 @@ pub(crate) trait Exit: Send + 'static {
 pub(crate) struct Pipeline<X> {
     shared: Arc<Shared<X>>,
     workers: Vec<JoinHandle<()>>,
+    /// Of the writing side, which helps where it would wait.
+    compressor: Option<Compressor>,
 }
 
 struct Shared<X> {
@@ -110,6 +115,7 @@ impl<X: Exit> Pipeline<X> {
                 progress: Condvar::new(),
             }),
             workers: Vec::new(),
+            compressor: None,
         }
     }
 
@@ -118,19 +124,20 @@ impl<X: Exit> Pipeline<X> {
         self.shared.lock().check()
     }
 
-    /// Hands a chunk over, waiting until there is room for it. Returns a buffer for the next one.
+    /// Hands a chunk over, working until there is room for it. Returns a buffer for the next one.
     pub(crate) fn submit(&mut self, chunk: Chunk) -> io::Result<Chunk> {
         let limit = self.shared.settings.limit();
-        let mut state = self.shared.wait_while(|state| state.under_way >= limit)?;
+        let mut state = self.help_while(|state| state.under_way >= limit)?;
         let (spare, more) = state.submit(chunk);
         drop(state);
-        self.told(more)?;
+        // The caller is one of the threads.
+        self.told(more, self.shared.settings.threads - 1)?;
         Ok(spare)
     }
 
     /// The workers hear of a new chunk, and become more if all are busy.
-    fn told(&mut self, more: bool) -> io::Result<()> {
-        if more && self.workers.len() < self.shared.settings.threads {
+    fn told(&mut self, more: bool, most: usize) -> io::Result<()> {
+        if more && self.workers.len() < most {
             let shared = self.shared.clone();
             match spawn(move || work(&shared)) {
                 Ok(worker) => self.workers.push(worker),
@@ -146,9 +153,36 @@ impl<X: Exit> Pipeline<X> {
         Ok(())
     }
 
-    /// Waits until all that was handed over has been written, and gives the way out to `visit`.
-    pub(crate) fn visit<T>(&self, visit: impl FnOnce(&mut X) -> io::Result<T>) -> io::Result<T> {
-        let mut state = self.shared.wait_while(|state| state.under_way > 0)?;
+    /// Does what a worker does as long as `more` says so, and no longer than until the failure of the pipeline.
+    fn help_while(
+        &mut self,
+        more: impl Fn(&State<X>) -> bool,
+    ) -> io::Result<MutexGuard<'_, State<X>>> {
+        let shared = &*self.shared;
+        let mut state = shared.lock();
+        loop {
+            state.check()?;
+            if !more(&state) {
+                // What this thread has just finished, it leaves to others rather than wait for the sink.
+                if state.is_writable() {
+                    shared.work.notify_one();
+                }
+                return Ok(state);
+            }
+            state = match shared.step(state, &mut self.compressor) {
+                Step::Done(state) => state,
+                Step::Nothing(state) => shared.progress.wait(state),
+                Step::Failed => shared.lock(),
+            };
+        }
+    }
+
+    /// Works until all that was handed over has been written, and gives the way out to `visit`.
+    pub(crate) fn visit<T>(
+        &mut self,
+        visit: impl FnOnce(&mut X) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let mut state = self.help_while(|state| state.under_way > 0)?;
         let Some(mut exit) = state.exit.take() else {
             return Err(io::Error::other("the sink panicked before"));
         };
@@ -192,18 +226,6 @@ impl<X> fmt::Debug for Pipeline<X> {
 impl<X> Shared<X> {
     fn lock(&self) -> MutexGuard<'_, State<X>> {
         self.state.lock()
-    }
-
-    /// Waits as long as `more` says so, and no longer than until the failure of the pipeline.
-    fn wait_while(&self, more: impl Fn(&State<X>) -> bool) -> io::Result<MutexGuard<'_, State<X>>> {
-        let mut state = self.lock();
-        loop {
-            state.check()?;
-            if !more(&state) {
-                return Ok(state);
-            }
-            state = self.progress.wait(state);
-        }
     }
 
     /// Ends the threads, whatever is under way.
@@ -250,6 +272,11 @@ impl<X> State<X> {
         (spare, self.jobs.len() > self.idle)
     }
 
+    /// Whether the chunk whose turn it is could be written.
+    fn is_writable(&self) -> bool {
+        self.exit.is_some() && matches!(self.done.front(), Some(Some(_)))
+    }
+
     /// The chunk whose turn it is, if it is finished.
     fn take(&mut self) -> Option<Output> {
         let output = self.done.front_mut()?.take()?;
@@ -259,65 +286,88 @@ impl<X> State<X> {
     }
 }
 
-/// A worker: writes what is finished, else compresses, else waits.
-fn work<X: Exit>(shared: &Shared<X>) {
-    let settings = &shared.settings;
-    let mut compressor = None;
-    let mut state = shared.lock();
-    loop {
-        if state.closed {
-            return;
-        }
+/// What came of looking for something to do.
+enum Step<'a, X> {
+    Done(MutexGuard<'a, State<X>>),
+    Nothing(MutexGuard<'a, State<X>>),
+    Failed,
+}
+
+impl<X: Exit> Shared<X> {
+    /// Writes what is finished, else compresses.
+    fn step<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State<X>>,
+        compressor: &mut Option<Compressor>,
+    ) -> Step<'a, X> {
         if let Some(mut exit) = state.exit.take() {
             if let Some(mut output) = state.take() {
                 drop(state);
                 let wrote = guarded("the sink panicked", || exit.write(&mut output));
-                state = shared.lock();
                 if let Err(error) = wrote {
                     // With the sink, which is of no use any more.
-                    drop(state);
-                    return shared.fail(error);
+                    self.fail(error);
+                    return Step::Failed;
                 }
+                state = self.lock();
                 state.spare_outputs.push(output);
                 state.under_way -= 1;
                 state.exit = Some(exit);
-                shared.progress.notify_one();
-                continue;
+                self.progress.notify_one();
+                return Step::Done(state);
             }
             state.exit = Some(exit);
         }
-        if let Some(Job { number, mut chunk }) = state.jobs.pop_front() {
-            let mut output = state.spare_outputs.pop().unwrap_or_default();
-            drop(state);
-            let compressed = guarded("the compressor panicked", || {
-                compressor
-                    .get_or_insert_with(|| Compressor::new(settings.level, settings.layout))
-                    .compress(&chunk, &mut output);
-                Ok(())
-            });
-            if let Err(error) = compressed {
-                return shared.fail(error);
-            }
-            chunk.bytes.clear();
-            state = shared.lock();
-            state.spare_chunks.push(chunk);
-            let place = (number - state.first) as usize;
-            // Not there any more if the pipeline was closed.
-            if let Some(done) = state.done.get_mut(place) {
-                *done = Some(output);
-            }
-            if place == 0
-                && let Some(waker) = state.waker.take()
-            {
-                drop(state);
-                waker.wake();
-                state = shared.lock();
-            }
-            continue;
+        let Some(Job { number, mut chunk }) = state.jobs.pop_front() else {
+            return Step::Nothing(state);
+        };
+        let mut output = state.spare_outputs.pop().unwrap_or_default();
+        drop(state);
+        let Settings { level, layout, .. } = self.settings;
+        let compressed = guarded("the compressor panicked", || {
+            compressor
+                .get_or_insert_with(|| Compressor::new(level, layout))
+                .compress(&chunk, &mut output);
+            Ok(())
+        });
+        if let Err(error) = compressed {
+            self.fail(error);
+            return Step::Failed;
         }
-        state.idle += 1;
-        state = shared.work.wait(state);
-        state.idle -= 1;
+        chunk.bytes.clear();
+        state = self.lock();
+        state.spare_chunks.push(chunk);
+        let place = (number - state.first) as usize;
+        // Not there any more if the pipeline was closed.
+        if let Some(done) = state.done.get_mut(place) {
+            *done = Some(output);
+        }
+        if place == 0
+            && let Some(waker) = state.waker.take()
+        {
+            drop(state);
+            waker.wake();
+            state = self.lock();
+        }
+        Step::Done(state)
+    }
+}
+
+/// A worker: writes what is finished, else compresses, else waits.
+fn work<X: Exit>(shared: &Shared<X>) {
+    let mut compressor = None;
+    let mut state = shared.lock();
+    while !state.closed {
+        state = match shared.step(state, &mut compressor) {
+            Step::Done(state) => state,
+            Step::Nothing(mut state) => {
+                state.idle += 1;
+                state = shared.work.wait(state);
+                state.idle -= 1;
+                state
+            }
+            Step::Failed => return,
+        };
     }
 }
 

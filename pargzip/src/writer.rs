@@ -14,8 +14,8 @@ use crate::tail::Tail;
 /// reports as cut off: the end of each member is held back until the next one follows (or a
 /// [`flush`](Write::flush) wants it). It does not panic.
 ///
-/// With one thread, everything happens in the caller's; with more, the threads also write to the sink, one at a time, in
-/// order.
+/// With one thread, everything happens in the caller's. With more, whoever has finished a chunk writes it to the sink, one
+/// at a time, in order; the caller's thread compresses and writes, too, while as many chunks are under way as allowed.
 #[must_use = "what is not finished is cut off"]
 pub struct Writer<W: Write + Send + 'static> {
     stage: Stage<W>,
@@ -116,7 +116,7 @@ impl<W: Write + Send + 'static> Writer<W> {
                 here.sink.finish()?;
                 Ok(here.sink.sink)
             }
-            Stage::Parallel(pipeline) => {
+            Stage::Parallel(mut pipeline) => {
                 pipeline.visit(Sink::finish)?;
                 let sink = pipeline.finish().ok_or_else(gone)?;
                 Ok(sink.sink)
@@ -199,7 +199,7 @@ impl<W: Write + Send + 'static> Writer<W> {
 /// An error of the sink is returned by the first call that comes after it, and by all that follow; what has been accepted
 /// since is lost.
 impl<W: Write + Send + 'static> Write for Writer<W> {
-    /// Accepts bytes; blocks while the chunks under way are as many as allowed.
+    /// Accepts bytes; compresses a chunk or waits while those under way are as many as allowed.
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         self.check()?;
         let accepted = self.chunker.extend(data);

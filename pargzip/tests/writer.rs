@@ -3,9 +3,11 @@
 
 mod common;
 
+use std::collections::HashSet;
 use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread::ThreadId;
 
 use common::{decode, gunzip, members, noise};
 use flate2::read::MultiGzDecoder;
@@ -300,6 +302,32 @@ fn a_slow_sink_slows_the_writer() {
     writing.join().unwrap();
     let compressed = sink.taken.lock().unwrap().clone();
     assert_eq!(sizes(&compressed), vec![10; chunks.into()]);
+}
+
+/// Who writes to the sink compresses, too.
+#[test]
+fn the_caller_is_one_of_the_threads() {
+    #[derive(Default)]
+    struct Threads(Vec<ThreadId>);
+    impl Write for Threads {
+        fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+            self.0.push(std::thread::current().id());
+            Ok(data.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    for threads in 1..4 {
+        let builder = Builder::new().chunk_size(1000).threads(threads);
+        let mut writer = builder.build(Threads::default());
+        writer.write_all(&noise(200_000)).unwrap();
+        let mut seen = writer.finish().unwrap().0;
+        assert!(seen.len() >= 200, "{}", seen.len());
+        seen.push(std::thread::current().id());
+        let seen = seen.into_iter().collect::<HashSet<_>>();
+        assert!(seen.len() <= threads, "{}", seen.len());
+    }
 }
 
 #[test]

@@ -97,6 +97,33 @@ pub(crate) fn best_of<const N: usize>(
 impl Tool {
     fn run(self, threads: usize, input: &Path) -> io::Result<Run> {
         let output = input.with_extension("out");
+        let mut command = self.command(threads, input, &output)?;
+        let before = children_cpu();
+        let begun = Instant::now();
+        let done = command.spawn()?.wait_with_output()?;
+        let (wall, cpu) = (begun.elapsed().as_secs_f64(), children_cpu() - before);
+        if !done.status.success() {
+            return Err(io::Error::other(format!(
+                "{self}: {}",
+                String::from_utf8_lossy(&done.stderr)
+            )));
+        }
+        let run = Run {
+            input: fs::metadata(input)?.len() as f64,
+            output: fs::metadata(&output)?.len() as f64,
+            wall,
+            cpu,
+            peak_memory: String::from_utf8_lossy(&done.stderr)
+                .trim()
+                .parse()
+                .unwrap_or(0.0),
+        };
+        fs::remove_file(output)?;
+        Ok(run)
+    }
+
+    /// Compresses a file to another.
+    fn command(self, threads: usize, input: &Path, output: &Path) -> io::Result<Command> {
         let child_of_ours = |name: &str, level: u32| {
             let mut command = Command::new(std::env::current_exe()?);
             command.args([CHILD, name, &level.to_string(), &threads.to_string()]);
@@ -122,31 +149,28 @@ impl Tool {
         };
         command
             .stdin(File::open(input)?)
-            .stdout(File::create(&output)?)
+            .stdout(File::create(output)?)
             .stderr(Stdio::piped());
-        let before = children_cpu();
-        let begun = Instant::now();
-        let done = command.spawn()?.wait_with_output()?;
-        let (wall, cpu) = (begun.elapsed().as_secs_f64(), children_cpu() - before);
-        if !done.status.success() {
-            return Err(io::Error::other(format!(
-                "{self}: {}",
-                String::from_utf8_lossy(&done.stderr)
-            )));
-        }
-        let run = Run {
-            input: fs::metadata(input)?.len() as f64,
-            output: fs::metadata(&output)?.len() as f64,
-            wall,
-            cpu,
-            peak_memory: String::from_utf8_lossy(&done.stderr)
-                .trim()
-                .parse()
-                .unwrap_or(0.0),
-        };
-        fs::remove_file(output)?;
-        Ok(run)
+        Ok(command)
     }
+}
+
+/// MB of input a second, by the clock, of two processes with one thread each.
+pub(crate) fn two_at_once(tool: Tool, input: &Path) -> io::Result<f64> {
+    let outputs = ["out-a", "out-b"].map(|name| input.with_extension(name));
+    let begun = Instant::now();
+    let mut running = Vec::new();
+    for output in &outputs {
+        running.push(tool.command(1, input, output)?.spawn()?);
+    }
+    for process in running {
+        process.wait_with_output()?;
+    }
+    let wall = begun.elapsed().as_secs_f64();
+    for output in outputs {
+        fs::remove_file(output)?;
+    }
+    Ok(2.0 * fs::metadata(input)?.len() as f64 / 1e6 / wall)
 }
 
 /// User and system time of the children that have ended.

@@ -27,7 +27,7 @@ impl Pipeline<Pulled> {
         state.check()?;
         let (spare, more) = state.submit(chunk);
         drop(state);
-        self.told(more)?;
+        self.told(more, self.shared.settings.threads)?;
         Ok(spare)
     }
 
