@@ -3,7 +3,7 @@
 
 mod mux_support;
 
-use std::{io, time::Duration};
+use std::{future::poll_fn, io, pin::Pin, task::Poll, time::Duration};
 
 use mux_support::*;
 use revdial::{
@@ -11,9 +11,9 @@ use revdial::{
     mux::{Config, Dialect, Dialer, Limits, Listener},
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, BufStream, duplex},
+    io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, BufStream, duplex},
     task::JoinSet,
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 /// Makes a test per dialect of each function.
@@ -37,13 +37,14 @@ both! {
     dropping_the_dialer_lets_streams_live_and_aborting_does_not
     dropping_the_listener_closes_what_waits
     saturation_through_a_narrow_pipe
-    twenty_thousand_streams_leave_nothing
+    two_thousand_streams_leave_nothing
     a_write_that_was_given_up_hurts_nobody
     transports_that_buffer_are_flushed;
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    two_hundred_mib_both_ways_at_once
+    fifty_mib_both_ways_at_once
     a_thousand_streams_close_in_every_order;
     #[tokio::test(start_paused = true)]
+    a_large_write_that_is_given_up_holds_nobody_up
     two_ends_keep_an_idle_session_alive;
 }
 
@@ -181,9 +182,9 @@ async fn saturate(dialer: Dialer, mut listener: Listener, streams: usize, each: 
     }
 }
 
-async fn two_hundred_mib_both_ways_at_once(dialect: Dialect) {
+async fn fifty_mib_both_ways_at_once(dialect: Dialect) {
     let (dialer, listener) = tcp_pair(dialect, &Config::default()).await;
-    saturate(dialer, listener, 1, 200 * MIB).await;
+    saturate(dialer, listener, 1, 50 * MIB).await;
 }
 
 async fn saturation_through_a_narrow_pipe(dialect: Dialect) {
@@ -191,16 +192,16 @@ async fn saturation_through_a_narrow_pipe(dialect: Dialect) {
     saturate(dialer, listener, 8, MIB / 2).await;
 }
 
-async fn twenty_thousand_streams_leave_nothing(dialect: Dialect) {
+async fn two_thousand_streams_leave_nothing(dialect: Dialect) {
     let (dialer, mut listener) = pair(dialect, 64 * 1024, &Config::default());
     let server = tokio::spawn(async move {
-        for n in 0..20_000_u32 {
+        for n in 0..2_000_u32 {
             let mut far = listener.accept().await.unwrap();
             assert_eq!(far.read_u8().await.unwrap(), n as u8);
         }
         listener
     });
-    for n in 0..20_000_u32 {
+    for n in 0..2_000_u32 {
         let mut near = dialer.dial().await.unwrap();
         near.write_all(&[n as u8]).await.unwrap();
         if n % 64 == 0 {
@@ -318,4 +319,53 @@ async fn transports_that_buffer_are_flushed(dialect: Dialect) {
     }
     drop(near);
     assert_eq!(read_all(&mut far).await, b"");
+}
+
+/// Large writes wait for each other, and one that was given up must not be waited for for long.
+async fn a_large_write_that_is_given_up_holds_nobody_up(dialect: Dialect) {
+    let (dialer, mut listener) = pair(dialect, 1024, &Config::default());
+    let data = pattern(64 * 1024);
+    let mut streams = Vec::new();
+    for _ in 0..3 {
+        let mut stream = dialer.dial().await.unwrap();
+        stream.write_all(b"first").await.unwrap();
+        stream.flush().await.unwrap();
+        streams.push(stream);
+    }
+    let [mut one, mut given_up, three] = <[Stream; 3]>::try_from(streams).unwrap();
+    let far = tokio::spawn(async move {
+        let mut all = Vec::new();
+        for _ in 0..3 {
+            let mut stream = listener.accept().await.unwrap();
+            all.push(tokio::spawn(
+                async move { read_all(&mut stream).await.len() },
+            ));
+        }
+        let mut lens = Vec::new();
+        for task in all {
+            lens.push(task.await.unwrap());
+        }
+        lens
+    });
+    // Fills the transport.
+    let begun = one.write(&data).await.unwrap();
+    let polled = poll_fn(|cx| Poll::Ready(Pin::new(&mut given_up).poll_write(cx, &data)));
+    assert!(polled.await.is_pending());
+
+    let begin = Instant::now();
+    let others =
+        [(one, data[begun..].to_vec()), (three, data.clone())].map(|(mut stream, data)| {
+            tokio::spawn(async move {
+                stream.write_all(&data).await.unwrap();
+                stream.shutdown().await.unwrap();
+                stream
+            })
+        });
+    for task in others {
+        drop(soon(task).await.unwrap());
+    }
+    assert!(begin.elapsed() < Duration::from_secs(1));
+    drop(given_up);
+    let all = 5 + data.len();
+    assert_eq!(soon(far).await.unwrap(), [all, 5, all]);
 }

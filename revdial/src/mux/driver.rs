@@ -36,6 +36,10 @@ const KEPT: usize = 32;
 /// How long the reader of a stream that is over its limit is waited for.
 const READER_TURN: Duration = Duration::from_millis(100);
 
+/// How long a writer who was told that it is next may take to come, while others wait. It may have
+/// given up.
+const TURN: Duration = Duration::from_millis(20);
+
 /// How often to look around when no keep-alives are sent.
 const ROUND: Duration = Duration::from_secs(5);
 
@@ -139,6 +143,8 @@ struct Driver {
     pings: u64,
     /// The shortest round trip seen: the others had to queue.
     nearest: Duration,
+    /// Since when writers wait for their turn and nobody writes, and what was written by then.
+    waiting: Option<(Instant, u64)>,
     /// Since when output waits, and what was written by then.
     stuck: Option<(Instant, u64)>,
 }
@@ -171,6 +177,7 @@ impl Driver {
             ping,
             pings: 0,
             nearest: Duration::MAX,
+            waiting: None,
             stuck: None,
         }
     }
@@ -351,7 +358,19 @@ impl Driver {
             self.go_round(now, &mut state);
         }
 
-        let waiting = state.has_output();
+        self.waiting = match self.waiting {
+            _ if !state.watch_turns() => None,
+            Some((since, written)) if written == state.written => Some((since, written)),
+            _ => Some((now, state.written)),
+        };
+        if let Some((since, _)) = &mut self.waiting
+            && now >= *since + TURN
+        {
+            *since = now;
+            state.skip_turn(None);
+        }
+
+        let waiting = state.has_output() || state.has_waiting();
         self.stuck = match self.stuck {
             Some((since, written)) if waiting && written == state.written => Some((since, written)),
             _ if waiting => Some((now, state.written)),
@@ -359,6 +378,9 @@ impl Driver {
         };
         let mut next = self.round;
         let mut at = |due: Instant| next = next.min(due);
+        if let Some((since, _)) = self.waiting {
+            at(since + TURN);
+        }
 
         if state.session.wants_input() {
             if self.paused.take().is_some() {

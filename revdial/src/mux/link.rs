@@ -25,7 +25,10 @@ use crate::{
     v2::link::is_hang_up,
 };
 
+mod turns;
 mod write;
+
+use turns::Turns;
 
 pub(super) use write::UNKNOWN;
 
@@ -41,6 +44,7 @@ pub(super) struct State {
     pub(super) session: Session,
     wakers: ById<Wakers>,
     acceptor: Option<Waker>,
+    turns: Turns,
     driver: Option<Waker>,
     /// The driver was woken and has not run since.
     driver_runs: bool,
@@ -161,6 +165,7 @@ impl State {
             || self.ended.is_some()
             || self.failure.is_some()
             || self.is_over()
+            || self.wants_watch()
     }
 
     /// Gives the turn at reading out, if it is free.
@@ -191,6 +196,7 @@ impl State {
     pub(super) fn release(&mut self, id: u32) {
         self.wakers.remove(&id);
         self.flushers.remove(&id);
+        self.skip_turn(Some(id));
         self.session.release(id);
     }
 }
@@ -216,6 +222,7 @@ impl Link {
                 session,
                 wakers: ById::default(),
                 acceptor: None,
+                turns: Turns::default(),
                 driver: None,
                 driver_runs: true,
                 batch: Batch::new(),
@@ -259,6 +266,7 @@ impl Link {
         if resumed || due || state.is_over() {
             state.wake_driver(&mut wake);
         }
+        state.give_turn(&mut wake);
         state.take_woken(&mut wake);
         drop(state);
         wake.all();
@@ -291,7 +299,12 @@ impl Link {
             self.flush();
             return true;
         }
-        state.needs_care()
+        let mut wake = Woken::default();
+        state.give_turn(&mut wake);
+        let care = state.needs_care();
+        drop(state);
+        wake.all();
+        care
     }
 
     /// Hands bytes of the transport to the session, writes what that has called for, and gives

@@ -18,6 +18,7 @@ use crate::{
         direct::{DIRECT, Frames},
         woken::Woken,
     },
+    sync::{MUCH, MutexGuard},
 };
 
 /// Batches a task writes for others before it leaves the rest to the driver.
@@ -108,6 +109,9 @@ impl Link {
         if mem::take(&mut state.read_due) || missed || state.is_over() {
             state.wake_driver(&mut wake);
         }
+        if done {
+            state.give_turn(&mut wake);
+        }
         drop(state);
         wake.all();
         done
@@ -126,7 +130,8 @@ impl Link {
     }
 
     /// Writes for a stream: straight to the transport if nobody else is waiting for it, else
-    /// into the stream's queue. Gives how much, and whether all of that has left.
+    /// into the stream's queue, or waits for its turn if it is much. Gives how much, and whether
+    /// all of that has left.
     pub(in crate::mux) fn poll_write(
         &self,
         id: u32,
@@ -137,10 +142,12 @@ impl Link {
             return Poll::Ready(Ok((0, false)));
         }
         let mut state = self.state();
-        if state.is_clear() {
+        let much = buf.len() >= MUCH;
+        let mut begins = state.may_begin(id, much);
+        if begins {
             let taken = match state.session.bypass(id, buf.len().min(DIRECT)) {
                 Ok(taken) => taken,
-                Err(error) => return Poll::Ready(Err(self.stream_error(&state, error))),
+                Err(error) => return self.cannot_write(id, state, error),
             };
             if taken > 0
                 && let Some(driver) = state.driver.clone()
@@ -149,6 +156,7 @@ impl Link {
                 state.session.transmit(&mut before);
                 state.taken = state.written + before.len() as u64;
                 state.writing = true;
+                state.leave_turns(id);
                 let dialect = state.session.dialect();
                 let mut wake = Woken::default();
                 state.take_woken(&mut wake);
@@ -160,29 +168,56 @@ impl Link {
                     return Poll::Ready(Ok((written, left)));
                 }
                 state = self.state();
+                begins = state.is_clear();
             }
+        }
+        if much && !begins && state.session.may_wait(id) {
+            let mut wake = Woken::default();
+            state.wait_turn(id, cx, &mut wake);
+            drop(state);
+            wake.all();
+            return Poll::Pending;
         }
         let written = match state.session.write(id, buf) {
             Ok(0) => {
+                state.leave_turns(id);
                 state.wait_writable(id, cx);
                 // The peer may have to be told that its allowance is used up.
                 let mut wake = Woken::default();
                 if state.session.has_output() && state.is_clear() {
                     state.wake_driver(&mut wake);
                 }
+                state.give_turn(&mut wake);
                 drop(state);
                 wake.all();
                 return Poll::Pending;
             }
             Ok(written) => written,
-            Err(error) => return Poll::Ready(Err(self.stream_error(&state, error))),
+            Err(error) => return self.cannot_write(id, state, error),
         };
+        state.leave_turns(id);
         let flush = state.is_clear();
         drop(state);
         if flush {
             self.flush();
         }
         Poll::Ready(Ok((written, false)))
+    }
+
+    /// Fails, and lets the next one write.
+    fn cannot_write(
+        &self,
+        id: u32,
+        mut state: MutexGuard<'_, State>,
+        error: StreamError,
+    ) -> Poll<io::Result<(usize, bool)>> {
+        let error = self.stream_error(&state, error);
+        let mut wake = Woken::default();
+        state.leave_turns(id);
+        state.give_turn(&mut wake);
+        drop(state);
+        wake.all();
+        Poll::Ready(Err(error))
     }
 
     /// Writes frames past the queue, after the small ones of `before`. What the transport does not

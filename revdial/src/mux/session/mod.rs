@@ -252,6 +252,12 @@ impl Session {
         Ok(taken)
     }
 
+    /// Whether a stream could write and has nothing in its queue.
+    pub(in crate::mux) fn may_wait(&self, id: u32) -> bool {
+        self.writable(id)
+            .is_ok_and(|entry| entry.allowance > 0 && entry.out.is_empty())
+    }
+
     /// How many of `len` bytes may bypass the queue: none when data is queued or nothing is
     /// allowed. The caller writes all else that is due, then so many bytes in frames, or gives
     /// them back with [`not_bypassed`](Self::not_bypassed).
