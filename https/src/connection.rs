@@ -10,7 +10,8 @@ use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use revdial::server::serve_connection;
+use revdial::Io;
+use revdial::server::{ServeError, serve_connection};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -19,6 +20,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt as _, util::Oneshot};
 
+use crate::provider::HTTP2;
 use crate::redirect;
 use crate::server::{Limits, Peer, Plain};
 
@@ -34,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) plain: Plain,
     pub(crate) limits: Limits,
+    /// HTTP/2 for those who ask for it.
+    pub(crate) http2: bool,
     pub(crate) stop: CancellationToken,
 }
 
@@ -53,29 +57,17 @@ where
         // Nothing was asked yet, so nothing is owed.
         () = shared.stop.cancelled() => return,
     };
-    let (http, stop) = (shared.limits.http, shared.stop.clone());
     let served = match opened {
         Ok(Ok(Opened::Tls(tls))) => {
             let peer = Peer { addr, tls: true };
-            Box::pin(serve_connection(
-                tls,
-                WithPeer { service, peer },
-                http,
-                stop,
-            ))
-            .await
+            let is_http2 = tls.get_ref().1.alpn_protocol() == Some(HTTP2);
+            Box::pin(serve(shared, tls, WithPeer { service, peer }, is_http2)).await
         }
-        Ok(Ok(Opened::Plain(tcp))) if is_served(shared.plain, addr) => {
+        Ok(Ok(Opened::Plain(tcp, is_http2))) if is_served(shared.plain, addr) => {
             let peer = Peer { addr, tls: false };
-            Box::pin(serve_connection(
-                tcp,
-                WithPeer { service, peer },
-                http,
-                stop,
-            ))
-            .await
+            Box::pin(serve(shared, tcp, WithPeer { service, peer }, is_http2)).await
         }
-        Ok(Ok(Opened::Plain(tcp))) => {
+        Ok(Ok(Opened::Plain(tcp, _))) => {
             let redirects = shared.plain != Plain::Refuse && shared.tls.is_some();
             let answer = service_fn(move |request: Request<Incoming>| {
                 std::future::ready(Ok::<_, Infallible>(if redirects {
@@ -84,6 +76,7 @@ where
                     redirect::refusal()
                 }))
             });
+            let (http, stop) = (shared.limits.http, shared.stop.clone());
             Box::pin(serve_connection(tcp, answer, http, stop)).await
         }
         Ok(Ok(Opened::Noise)) => {
@@ -102,6 +95,32 @@ where
     if let Err(error) = served {
         tracing::debug!(%addr, error = &error as &dyn StdError, "connection failed");
     }
+}
+
+async fn serve<S, B>(
+    shared: &Shared,
+    io: impl Io,
+    service: WithPeer<S>,
+    is_http2: bool,
+) -> Result<(), ServeError>
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<Box<dyn StdError + Send + Sync>>,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let (http, stop) = (shared.limits.http, shared.stop.clone());
+    #[cfg(feature = "http2")]
+    if is_http2 {
+        return crate::http2::serve(io, service, http, stop).await;
+    }
+    debug_assert!(
+        !is_http2 || cfg!(feature = "http2"),
+        "nobody was offered it"
+    );
+    serve_connection(io, service, http, stop).await
 }
 
 /// Small answers at once, and dead peers noticed. A socket that refuses still carries bytes.
@@ -125,7 +144,8 @@ fn is_served(plain: Plain, addr: SocketAddr) -> bool {
 /// How a connection began.
 enum Opened {
     Tls(Box<TlsStream<TcpStream>>),
-    Plain(TcpStream),
+    /// And whether it is HTTP/2.
+    Plain(TcpStream, bool),
     Noise,
 }
 
@@ -139,14 +159,16 @@ async fn open(shared: &Shared, tcp: TcpStream) -> io::Result<Opened> {
         }
         // A proxy's preamble, which this server does not read.
         (b"PROXY ", _) => Ok(Opened::Noise),
+        // How HTTP/2 begins when it was not agreed on before; clients send it in one piece.
+        (b"PRI * ", _) if shared.http2 => Ok(Opened::Plain(tcp, true)),
         // Every HTTP method in use starts so.
-        ([b'A'..=b'Z', ..], _) => Ok(Opened::Plain(tcp)),
+        ([b'A'..=b'Z', ..], _) => Ok(Opened::Plain(tcp, false)),
         _ => Ok(Opened::Noise),
     }
 }
 
 /// A tower service as hyper wants it, with the peer among each request's extensions.
-struct WithPeer<S> {
+pub(crate) struct WithPeer<S> {
     service: S,
     peer: Peer,
 }

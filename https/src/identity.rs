@@ -12,7 +12,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use sha2::{Digest as _, Sha256};
 
 use crate::dev;
-use crate::provider::{ALPN, provider};
+use crate::provider::{ALPN, HTTP2, provider};
 
 /// Largest certificate or key file in bytes.
 pub const MAX_PEM: u64 = 1 << 20;
@@ -90,15 +90,16 @@ impl Identity {
         &self.certified.cert
     }
 
-    /// A TLS 1.2 and 1.3 server with this identity, no client certificates, and HTTP/1.1 only.
-    pub(crate) fn server_config(&self) -> Result<Arc<ServerConfig>, rustls::Error> {
+    /// A TLS 1.2 and 1.3 server with this identity, no client certificates, and HTTP/1.1, or both that and HTTP/2.
+    pub(crate) fn server_config(&self, http2: bool) -> Result<Arc<ServerConfig>, rustls::Error> {
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(
                 &self.certified,
             ))));
-        config.alpn_protocols = vec![ALPN.to_vec()];
+        let protocols: &[&[u8]] = if http2 { &[HTTP2, ALPN] } else { &[ALPN] };
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         Ok(Arc::new(config))
     }
 }

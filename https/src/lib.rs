@@ -20,19 +20,22 @@
 //!
 //! # What it does not do
 //!
-//! HTTP/2 and HTTP/3 (a handler can take an HTTP/1.1 connection over, see [`revdial::server`], and the build farm's
-//! protocols do), ACME, client certificates, the PROXY protocol, several identities on one port.
+//! HTTP/2 unless asked to (a handler can take an HTTP/1.1 connection over, see [`revdial::server`], and the build farm's
+//! protocols do), HTTP/3, ACME, client certificates, the PROXY protocol, several identities on one port.
 //!
 //! # Features
 //!
 //! | feature | default | brings |
 //! |---|---|---|
+//! | `http2` | off | `Server::http2`: HTTP/2 for those who ask for it |
 //! | `system-roots` | off | `client::system_roots`: trust what the operating system trusts |
 
 mod accept;
 pub mod client;
 mod connection;
 mod dev;
+#[cfg(feature = "http2")]
+mod http2;
 mod identity;
 mod provider;
 mod redirect;

@@ -72,7 +72,7 @@ impl Default for Limits {
     }
 }
 
-/// One port that speaks TLS and plain HTTP/1.1.
+/// One port that speaks TLS and plain HTTP/1.1, and HTTP/2 if asked to.
 ///
 /// Bind first, so that the address is known; then [`serve`](Self::serve). Without an [`identity`](Self::identity)
 /// there is no TLS.
@@ -82,6 +82,7 @@ pub struct Server {
     identity: Option<Identity>,
     plain: Plain,
     limits: Limits,
+    http2: bool,
 }
 
 impl Server {
@@ -110,6 +111,7 @@ impl Server {
             identity: None,
             plain: Plain::default(),
             limits: Limits::default(),
+            http2: false,
         })
     }
 
@@ -124,6 +126,18 @@ impl Server {
     #[must_use]
     pub fn plain(mut self, plain: Plain) -> Self {
         self.plain = plain;
+        self
+    }
+
+    /// Speaks HTTP/2 with those who ask for it: in the TLS handshake, or in the clear by beginning with it. gRPC needs
+    /// it. A response made by [`revdial::server::switching_protocols`] does not work there: servers with such handlers do
+    /// without.
+    ///
+    /// A connection has at most 250 requests at a time, and is asked every 60 s whether it still lives.
+    #[cfg(feature = "http2")]
+    #[must_use]
+    pub fn http2(mut self) -> Self {
+        self.http2 = true;
         self
     }
 
@@ -169,10 +183,11 @@ impl Server {
             identity,
             plain,
             limits,
+            http2,
         } = self;
         let tls = match &identity {
             Some(identity) => Some(TlsAcceptor::from(
-                identity.server_config().map_err(ServeError::Tls)?,
+                identity.server_config(http2).map_err(ServeError::Tls)?,
             )),
             None if plain == Plain::Redirect => return Err(ServeError::NoIdentity),
             None => None,
@@ -181,6 +196,7 @@ impl Server {
             tls,
             plain,
             limits,
+            http2,
             stop: shutdown.clone(),
         });
         let permits = Arc::new(Semaphore::new(
@@ -219,6 +235,7 @@ impl fmt::Debug for Server {
             .field("identity", &self.identity)
             .field("plain", &self.plain)
             .field("limits", &self.limits)
+            .field("http2", &self.http2)
             .finish_non_exhaustive()
     }
 }

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, builder::styling};
+use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use example_cli::Tls;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,7 +26,7 @@ BUILDFARM_LOG=info tells more of what happens inside.";
 
 /// Build farm: builds every commit of a repository on every machine that joins.
 #[derive(Debug, Parser)]
-#[command(name = "coordinator", version, before_help = EXAMPLES, after_help = AFTER, args_conflicts_with_subcommands = true, styles = styles())]
+#[command(name = "coordinator", version, before_help = EXAMPLES, after_help = AFTER, args_conflicts_with_subcommands = true, styles = example_cli::styles())]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -79,15 +80,8 @@ pub(crate) struct Run {
     /// Commits of the default branch to build at the first start [default: farm.toml's, or 5]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) recent: Option<u32>,
-    /// Host name under which other machines and browsers reach this one; repeatable
-    #[arg(long, value_name = "NAME")]
-    pub(crate) name: Vec<String>,
-    /// TLS certificate chain (PEM) to use instead of one made for this machine
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
-    pub(crate) tls_cert: Option<PathBuf>,
-    /// Its private key (PEM)
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
-    pub(crate) tls_key: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) tls: Tls,
     /// Also admit workers that hold a key derived from this master key, as workers of golang/build do
     #[arg(long, value_name = "FILE")]
     pub(crate) legacy_master_key: Option<PathBuf>,
@@ -125,14 +119,6 @@ pub(crate) struct Worker {
     pub(crate) hostname: String,
     #[arg(long)]
     pub(crate) host_type: String,
-}
-
-fn styles() -> styling::Styles {
-    styling::Styles::styled()
-        .header(styling::AnsiColor::Green.on_default().bold())
-        .usage(styling::AnsiColor::Green.on_default().bold())
-        .literal(styling::AnsiColor::Cyan.on_default().bold())
-        .placeholder(styling::AnsiColor::Cyan.on_default())
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! The farm itself: everything put together, from the command line to the last connection.
 
 use std::io::Write as _;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +14,8 @@ use buildfarm_coordinator::work::{ConfigFrom, GitConfig, GitSource, WorkSource};
 use buildfarm_coordinator::{Event, Farm, FarmConfig};
 use buildfarm_dashboard::config::Farm as Config;
 use buildfarm_dashboard::{default_host_type, keys};
-use buildfarm_https::{Identity, Plain, Server};
+use buildfarm_https::{Plain, Server};
+use example_cli::Reach;
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
@@ -41,10 +41,7 @@ pub(crate) async fn run(args: cli::Run) -> anyhow::Result<()> {
     let project = Project::of(&repo, args.config.as_deref())?;
     let data = Data::open(&args.data.clone().unwrap_or_else(|| repo.default_data()))?;
 
-    let identity = match (&args.tls_cert, &args.tls_key) {
-        (Some(cert), Some(key)) => Identity::from_files(cert, key)?,
-        _ => Identity::dev(&data.root, &args.name)?,
-    };
+    let identity = args.tls.identity(&data.root)?;
     let join_key = data.join_key(identity.spki_sha256())?;
     let legacy_master = match &args.legacy_master_key {
         Some(path) => Some(Arc::new(keys::MasterKey::new(
@@ -85,7 +82,7 @@ pub(crate) async fn run(args: cli::Run) -> anyhow::Result<()> {
         format!("{} cannot be listened on: is another coordinator running? Give this one its own with --listen", args.listen)
     })?;
     let address = server.local_addr();
-    let reach = Reach::new(address, args.name.first());
+    let reach = Reach::new(address, &args.tls);
     let view = View {
         project: project.name.clone(),
         store: store.clone(),
@@ -145,7 +142,7 @@ pub(crate) async fn run(args: cli::Run) -> anyhow::Result<()> {
 
     tokio::pin!(served);
     let ended = tokio::select! {
-        signal = shutdown_signal() => {
+        signal = example_cli::stop_signal() => {
             signal?;
             say("Stopping: running builds are recorded and will run again.");
             None
@@ -284,54 +281,6 @@ fn builders(farm: &Config) -> String {
         .join(", ")
 }
 
-/// Where the farm can be reached, as `host:port`.
-struct Reach {
-    /// From this machine.
-    here: String,
-    /// From others, if it listens to them.
-    elsewhere: String,
-    /// For a browser.
-    url: String,
-}
-
-impl Reach {
-    fn new(address: SocketAddr, name: Option<&String>) -> Self {
-        let port = address.port();
-        let here = if address.ip().is_unspecified() {
-            format!("localhost:{port}")
-        } else {
-            address.to_string()
-        };
-        let elsewhere = match name {
-            Some(name) => format!("{name}:{port}"),
-            None if address.ip().is_unspecified() => format!("{}:{port}", host_name()),
-            None => here.clone(),
-        };
-        // Plain HTTP is for loopback only; to the farm's own machine every address it listens on is that.
-        let url = if address.ip().is_unspecified() || address.ip().is_loopback() {
-            format!("http://{here}/")
-        } else {
-            format!("https://{here}/")
-        };
-        Self {
-            here,
-            elsewhere,
-            url,
-        }
-    }
-}
-
-#[cfg(unix)]
-fn host_name() -> String {
-    let name = nix::unistd::gethostname().unwrap_or_default();
-    name.to_string_lossy().into_owned()
-}
-
-#[cfg(not(unix))]
-fn host_name() -> String {
-    std::env::var("COMPUTERNAME").unwrap_or_default()
-}
-
 fn print_banner(args: &cli::Run, project: &Project, builds: &str, data: &Data, reach: &Reach) {
     let bold = anstyle::Style::new().bold();
     let link = anstyle::AnsiColor::Cyan.on_default().underline();
@@ -358,19 +307,4 @@ fn print_banner(args: &cli::Run, project: &Project, builds: &str, data: &Data, r
     );
     anstream::println!("  data      {}", data.root.display());
     anstream::println!("  stop      Ctrl-C\n");
-}
-
-async fn shutdown_signal() -> anyhow::Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            result = tokio::signal::ctrl_c() => result?,
-            _ = terminate.recv() => {}
-        }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await?;
-    Ok(())
 }

@@ -7,12 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 use maintner::corpus::Snapshot;
 
 /// Prints figures about a project's history.
 #[derive(Debug, Parser)]
-#[command(name = "gostats", version, arg_required_else_help = true)]
+#[command(name = "gostats", version, arg_required_else_help = true, styles = example_cli::styles())]
 struct Cli {
     /// The log: an address ending in /logs, or a folder
     #[arg(long, default_value = godata::SERVER)]
@@ -32,30 +32,25 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("gostats: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let cli = Cli::parse();
+    example_cli::log("GOSTATS_LOG", "warn");
+    example_cli::exit("gostats", run(&cli))
 }
 
 fn run(cli: &Cli) -> anyhow::Result<()> {
     if let Some(shell) = cli.completions {
-        clap_complete::generate(
-            shell,
-            &mut Cli::command(),
-            "gostats",
-            &mut std::io::stdout(),
-        );
+        example_cli::complete::<Cli>(shell);
         return Ok(());
     }
-    let runtime = tokio::runtime::Runtime::new()?;
     let begin = Instant::now();
-    let corpus = runtime.block_on(godata::open(&cli.log))?;
-    let took = begin.elapsed();
-    let snapshot = corpus.snapshot();
+    let (snapshot, took) = example_cli::block_on(async {
+        let opening = godata::Options::from_env().begin(&cli.log).await?;
+        let corpus = opening.corpus().clone();
+        let corpus = example_cli::loading(&corpus, opening.ready()).await?;
+        let (snapshot, took) = (corpus.snapshot(), begin.elapsed());
+        corpus.shutdown().await;
+        Ok((snapshot, took))
+    })?;
     if cli.time_load {
         println!("{}", loaded(&snapshot, took));
     }
@@ -127,6 +122,7 @@ fn present_name(path: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
     use maintner::testing::History;
 
     use super::*;

@@ -2,8 +2,9 @@
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, builder::styling};
+use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use example_cli::Tls;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -11,7 +12,8 @@ Examples:
   maintnerd --git ../go=go.googlesource.com/go --git ../net
                                              several, one under a name of its own
   maintnerd --git . --sync-and-quit          bring the log up to date, and no more
-  maintnerd --data-dir /srv/maintner         serve and show a log that is there";
+  maintnerd --data-dir /srv/maintner         serve and show a log that is there
+  maintnerd --git . --listen 0.0.0.0:6343    for other machines, too: they follow over TLS";
 
 const AFTER: &str = "\
 Exit status:
@@ -29,7 +31,7 @@ MAINTNERD_LOG=info tells more of what happens inside.";
 
 /// Mirrors git repositories into a mutation log, follows them live, serves the log and shows it.
 #[derive(Debug, Parser)]
-#[command(name = "maintnerd", version, before_help = EXAMPLES, after_help = AFTER, args_conflicts_with_subcommands = true, styles = styles())]
+#[command(name = "maintnerd", version, before_help = EXAMPLES, after_help = AFTER, args_conflicts_with_subcommands = true, styles = example_cli::styles())]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -67,6 +69,8 @@ pub(crate) struct Run {
         env = "MAINTNERD_LISTEN"
     )]
     pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    pub(crate) tls: Tls,
     /// Bring the log up to date, check it, and stop
     #[arg(long)]
     pub(crate) sync_and_quit: bool,
@@ -84,14 +88,6 @@ pub(crate) fn from_go(args: impl IntoIterator<Item = OsString>) -> Vec<OsString>
         _ => arg,
     };
     args.into_iter().map(with_two).collect()
-}
-
-fn styles() -> styling::Styles {
-    styling::Styles::styled()
-        .header(styling::AnsiColor::Green.on_default().bold())
-        .usage(styling::AnsiColor::Green.on_default().bold())
-        .literal(styling::AnsiColor::Cyan.on_default().bold())
-        .placeholder(styling::AnsiColor::Cyan.on_default())
 }
 
 #[cfg(test)]

@@ -17,6 +17,11 @@ const DIM: Style = Style::new().dimmed();
 pub(crate) struct Board(MultiProgress);
 
 impl Board {
+    /// Waits for a corpus to be there, and shows how far it is.
+    pub(crate) async fn loading<T>(&self, corpus: &Corpus, ready: impl Future<Output = T>) -> T {
+        example_cli::loading_among(&self.0, corpus, ready).await
+    }
+
     /// Prints a line.
     pub(crate) fn say(&self, line: &str) {
         // A terminal that is gone stops nothing.

@@ -4,14 +4,18 @@ use std::{collections::HashSet, net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::{Context, bail};
 use axum::{Json, Router, extract::State, routing::get};
+use buildfarm_https::{Identity, Limits, Plain, Server};
+use example_cli::{Reach, Tls};
 use maintner::{
     api::Service,
+    corpus::{live::Follower, snapshot_file::SnapshotDir},
     leader::Leader,
     log::{SegmentLog, server::LogServer},
     pages::Pages,
     sync::{self, Progress, Wake, git::GitRepo},
 };
-use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::Instant};
+use tokio::{task::JoinSet, time::Instant};
+use tokio_util::sync::CancellationToken;
 
 use crate::{cli, data, progress::Board};
 
@@ -34,8 +38,8 @@ pub(crate) async fn run(args: cli::Run) -> anyhow::Result<()> {
         }
     };
     let quits = args.sync_and_quit || args.init_and_quit;
-    // Before anything that takes long: who cannot listen should know at once.
-    let listener = if quits {
+    // Before anything that takes long: who cannot listen, or has no certificate, should know at once.
+    let server = if quits {
         None
     } else {
         Some(listen(args.listen).await?)
@@ -45,13 +49,22 @@ pub(crate) async fn run(args: cli::Run) -> anyhow::Result<()> {
         Some(url) => data::open_bucket(url, &folder).await?,
         _ => data::open(&folder).await?,
     };
-    let place = bucket.map_or(&*folder, Path::new);
+    let place = match server {
+        Some(server) => Some(Place {
+            identity: args.tls.identity(&folder)?,
+            server,
+            tls: &args.tls,
+            folder: &folder,
+            log: bucket.map_or(&*folder, Path::new),
+        }),
+        None => None,
+    };
     let board = Board::default();
-    let leader = load(&log, &board).await?;
+    let leader = load(&folder, &log, &board).await?;
     let result = if args.init_and_quit {
-        Ok(())
-    } else if let Some(listener) = listener {
-        serve(listener, repos, place, &log, leader, &board).await
+        leader.shutdown().await.map_err(Into::into)
+    } else if let Some(place) = place {
+        serve(place, repos, &log, leader, &board).await
     } else {
         sync_once(repos, leader, &board).await
     };
@@ -80,18 +93,21 @@ async fn open_repos(args: &[String]) -> anyhow::Result<Vec<GitRepo>> {
     Ok(repos)
 }
 
-async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let bound = TcpListener::bind(address).await;
-    bound.with_context(|| {
+async fn listen(address: SocketAddr) -> anyhow::Result<Server> {
+    Server::bind(address).await.with_context(|| {
         format!("cannot listen on {address}: is another maintnerd running? Give this one its own with --listen")
     })
 }
 
-/// Reads all of the log.
-async fn load(log: &SegmentLog, board: &Board) -> anyhow::Result<Leader> {
+/// Knows all that the log says: with the help of a snapshot file if there is one that fits.
+async fn load(folder: &Path, log: &SegmentLog, board: &Board) -> anyhow::Result<Leader> {
     let began = Instant::now();
-    let leader = Leader::open(log.clone(), log.source()).await?;
-    let snapshot = leader.corpus().snapshot();
+    let snapshots = SnapshotDir::new(folder.join("snapshots"));
+    let follower = Follower::open(log.source(), snapshots);
+    let corpus = follower.corpus().clone();
+    let leader = Leader::with_follower(log.clone(), follower);
+    let leader = board.loading(&corpus, leader).await?;
+    let snapshot = corpus.snapshot();
     if snapshot.log_bytes() > 0 {
         let commits = snapshot.commits().len();
         let megabytes = snapshot.log_bytes() as f64 / 1e6;
@@ -129,16 +145,24 @@ async fn sync_once(repos: Vec<GitRepo>, leader: Leader, board: &Board) -> anyhow
     Ok(())
 }
 
+/// Where it is served, and what lies where.
+struct Place<'a> {
+    server: Server,
+    identity: Identity,
+    tls: &'a Tls,
+    folder: &'a Path,
+    /// The folder, or the address of the bucket.
+    log: &'a Path,
+}
+
 async fn serve(
-    listener: TcpListener,
+    place: Place<'_>,
     repos: Vec<GitRepo>,
-    place: &Path,
     log: &SegmentLog,
     mut leader: Leader,
     board: &Board,
 ) -> anyhow::Result<()> {
-    let address = listener.local_addr()?;
-    print_banner(address, &repos, place);
+    print_banner(&place, &repos);
     let mut pollers = JoinSet::new();
     let mut shows = JoinSet::new();
     let mut status = Vec::new();
@@ -168,21 +192,29 @@ async fn serve(
                 .with_log()
                 .router(),
         );
-    let (stop, stopped) = watch::channel(false);
-    let served = axum::serve(listener, app).with_graceful_shutdown({
-        let mut stopped = stopped.clone();
-        async move {
-            let _ = stopped.wait_for(|stopped| *stopped).await;
-        }
-    });
-    let served = tokio::spawn(served.into_future());
+    let stop = CancellationToken::new();
+    let mut limits = Limits::default();
+    limits.grace = GRACE;
+    let served = place
+        .server
+        .identity(place.identity)
+        .plain(Plain::Loopback)
+        .limits(limits)
+        .http2()
+        .serve(app, stop.clone());
+    let mut served = tokio::spawn(served);
+    let mut failed = None;
     let ended = tokio::select! {
-        signal = shutdown_signal() => {
+        signal = example_cli::stop_signal() => {
             signal?;
             board.say("Stopping.");
             Ok(())
         }
         ended = leader.ended() => ended,
+        served = &mut served => {
+            failed = Some(served);
+            Ok(())
+        }
     };
     // First those who find out, then the log, with all that was found out; pages go last.
     pollers.shutdown().await;
@@ -190,13 +222,14 @@ async fn serve(
         Ok(()) => leader.shutdown().await,
         failed => failed,
     };
-    stop.send_replace(true);
-    let mut served = served;
-    if tokio::time::timeout(GRACE, &mut served).await.is_err() {
-        served.abort();
-    }
+    stop.cancel();
+    let served = match failed {
+        Some(served) => served,
+        None => served.await,
+    };
     shows.shutdown().await;
-    ended.map_err(Into::into)
+    ended?;
+    Ok(served??)
 }
 
 /// How each repository is doing.
@@ -216,35 +249,24 @@ async fn status_of(State(all): State<Vec<(String, Progress)>>) -> Json<serde_jso
     Json(status.collect())
 }
 
-fn print_banner(address: SocketAddr, repos: &[GitRepo], place: &Path) {
+fn print_banner(place: &Place<'_>, repos: &[GitRepo]) {
     let bold = anstyle::Style::new().bold();
     let link = anstyle::AnsiColor::Cyan.on_default().underline();
-    let here = if address.ip().is_unspecified() {
-        format!("localhost:{}", address.port())
-    } else {
-        address.to_string()
-    };
+    let reach = Reach::new(place.server.local_addr(), place.tls);
     anstream::println!("\n  {bold}maintnerd{bold:#}\n");
-    anstream::println!("  open     {link}http://{here}/{link:#}");
+    anstream::println!("  open     {link}{}{link:#}", reach.url);
     for repo in repos {
         anstream::println!("  mirrors  {} ({})", repo.project(), repo.path().display());
     }
-    anstream::println!("  follow   http://{here}/logs");
-    anstream::println!("  log      {}", place.display());
-    anstream::println!("  stop     Ctrl-C\n");
-}
-
-async fn shutdown_signal() -> anyhow::Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            result = tokio::signal::ctrl_c() => result?,
-            _ = terminate.recv() => {}
+    anstream::println!("  follow   {}logs", reach.url);
+    if reach.is_public {
+        let elsewhere = &reach.elsewhere;
+        anstream::println!("           https://{elsewhere}/logs from other machines");
+        if place.tls.tls_cert.is_none() {
+            let certificate = place.folder.join("dev-cert.pem");
+            anstream::println!("           who trust {}", certificate.display());
         }
     }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await?;
-    Ok(())
+    anstream::println!("  log      {}", place.log.display());
+    anstream::println!("  stop     Ctrl-C\n");
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use std::{
+    fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     path::Path,
@@ -10,8 +11,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use maintner::{corpus::Snapshot, reclog::Records};
+use buildfarm_https::Identity;
+use maintner::{
+    api::apipb::{HasAncestorRequest, maintner_service_client::MaintnerServiceClient},
+    corpus::{Snapshot, live::Follower},
+    log::{self, Sha224Sum},
+    proto::{GithubIssueMutation, Mutation},
+    reclog::{Header, Records},
+    testing::History,
+};
+use prost::Message;
 use serde_json::Value;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 
 /// A git repository in a temporary folder.
 struct Repo(tempfile::TempDir);
@@ -281,6 +292,139 @@ fn once_and_quit() {
         output.status.success() && text.contains("loaded 2 commits"),
         "{text}"
     );
+}
+
+/// A log that is long enough for a snapshot file, most of it in a few records.
+fn long_log() -> Vec<u8> {
+    let mut log = History::new(4).log(100_000);
+    let text = "A long story. ".repeat(80_000);
+    while log.len() < 17 << 20 {
+        let issue = GithubIssueMutation {
+            owner: "o".into(),
+            repo: "r".into(),
+            number: 1,
+            body: text.clone(),
+            ..Default::default()
+        };
+        let mutation = Mutation {
+            github_issue: Some(issue),
+            ..Default::default()
+        };
+        let payload = mutation.encode_to_vec();
+        log.extend_from_slice(&Header::new(log.len() as u64, payload.len() as u64));
+        log.extend_from_slice(&payload);
+    }
+    log
+}
+
+#[test]
+fn it_begins_with_its_snapshot_file_but_the_log_is_the_truth() {
+    let (repo, data) = (Repo::new(), tempfile::tempdir().unwrap());
+    let log = long_log();
+    let name = format!("0000.{}.mutlog", Sha224Sum::of(&log));
+    fs::write(data.path().join(&name), &log).unwrap();
+    let git = format!("{}=local/it", repo.path());
+    let commits = Snapshot::of_log(log.clone()).unwrap().commits().len();
+    let snapshots = || fs::read_dir(data.path().join("snapshots")).map_or(0, Iterator::count);
+
+    let server = Server::start(data.path(), &["--git", &git]);
+    server.line(&format!("local/it: in step, {} commits", commits + 1));
+    server.interrupt();
+    assert!(snapshots() > 0, "left one at the end at the latest");
+
+    // Rows come from the file: of the log, the file's part cannot be read as records now.
+    let mut unreadable = log.clone();
+    unreadable[..4].fill(0);
+    fs::write(data.path().join(&name), &unreadable).unwrap();
+    repo.commit("the second");
+    let server = Server::start(data.path(), &["--git", &git]);
+    server.line(&format!("local/it: in step, {} commits", commits + 2));
+    server.kill();
+    fs::write(data.path().join(&name), &log).unwrap();
+
+    // What the file knows of a log that is another one now does not count.
+    for file in fs::read_dir(data.path()).unwrap().flatten() {
+        if file.file_name().to_string_lossy().starts_with("0001.") {
+            fs::remove_file(file.path()).unwrap();
+        }
+    }
+    let data = data.path().to_str().unwrap();
+    let (output, text) = run(&["--data-dir", data, "--init-and-quit"]);
+    assert!(output.status.success(), "{text}");
+    assert!(
+        text.contains(&format!("loaded {commits} commits")),
+        "{text}"
+    );
+    assert!(snapshots() > 0);
+}
+
+/// What [`follow_over_tls`] is to follow.
+const FOLLOW: &str = "MAINTNERD_TEST_FOLLOW";
+
+/// In a process of its own, because what it trusts is told by the environment.
+#[tokio::test]
+async fn follow_over_tls() {
+    let Ok(url) = std::env::var(FOLLOW) else {
+        return;
+    };
+    let cache = tempfile::tempdir().unwrap();
+    let source = log::Follower::new(&url, cache.path(), log::FollowOptions::default()).unwrap();
+    let snapshot = Follower::new(source).catch_up().await.unwrap();
+    println!("\n{} commits", snapshot.commits().len());
+}
+
+#[tokio::test]
+async fn one_port_speaks_tls_and_to_this_machine_plain_http() {
+    let (repo, data) = (Repo::new(), tempfile::tempdir().unwrap());
+    let git = format!("{}=local/it", repo.path());
+    let server = Server::start(data.path(), &["--git", &git, "--name", "farm.example"]);
+    server.line("local/it: in step, 1 commits");
+    // In the clear, as the Go programs' followers on this machine.
+    assert_eq!(server.follow().commits().len(), 1);
+
+    let certificate = data.path().join("dev-cert.pem");
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "follow_over_tls", "--nocapture"])
+        .env(FOLLOW, format!("https://{}/logs", server.address))
+        .env("SSL_CERT_FILE", &certificate)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("1 commits"), "{text}");
+
+    // gRPC, both ways.
+    let ca = Certificate::from_pem(fs::read(&certificate).unwrap());
+    let tls = ClientTlsConfig::new()
+        .ca_certificate(ca)
+        .domain_name("farm.example");
+    let over_tls = Endpoint::from_shared(format!("https://{}", server.address)).unwrap();
+    let over_tls = over_tls.tls_config(tls).unwrap();
+    let plain = Endpoint::from_shared(format!("http://{}", server.address)).unwrap();
+    for endpoint in [over_tls, plain] {
+        let channel = endpoint.connect().await.unwrap();
+        let mut client = MaintnerServiceClient::new(channel);
+        let head = repo.git(&["rev-parse", "HEAD"]);
+        let request = HasAncestorRequest {
+            commit: head.clone(),
+            ancestor: head,
+        };
+        let answer = client.has_ancestor(request).await.unwrap().into_inner();
+        assert!(!answer.unknown_commit, "{answer:?}");
+    }
+    assert!(server.interrupt() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_certificate_of_ones_own_is_taken() {
+    let (data, empty) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    Identity::dev(data.path(), &[]).unwrap();
+    let file = |name| data.path().join(name).to_str().unwrap().to_owned();
+    let (cert, key) = (file("dev-cert.pem"), file("dev-key.pem"));
+    let server = Server::start(empty.path(), &["--tls-cert", &cert, "--tls-key", &key]);
+    assert!(!empty.path().join("dev-cert.pem").exists());
+    assert_eq!(server.page("/healthz"), "ok\n");
+    let (output, _) = run(&["--git", ".", "--tls-cert", &cert]);
+    assert_eq!(output.status.code(), Some(2), "not without its key");
 }
 
 #[test]

@@ -3,7 +3,7 @@ use clap_complete::Shell;
 
 /// Asks about a project's history.
 #[derive(Debug, Parser)]
-#[command(name = "maintq", version, arg_required_else_help = true)]
+#[command(name = "maintq", version, arg_required_else_help = true, styles = example_cli::styles())]
 pub(crate) struct Cli {
     /// The maintnerd to ask: HOST, HOST:PORT or a URL. A name without a scheme is asked over TLS
     /// unless it is this machine's.

@@ -7,7 +7,7 @@ mod query;
 use std::{io::ErrorKind, process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
-use clap::{CommandFactory, Parser};
+use clap::Parser as _;
 use maintner::api::apipb::{
     DashboardRequest, GetRefRequest, GoFindTryWorkRequest, HasAncestorRequest,
     ListGoReleasesRequest, maintner_service_client::MaintnerServiceClient,
@@ -26,22 +26,8 @@ const LARGEST_ANSWER: usize = 64 << 20;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .init();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let result = runtime
-        .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(run(cli)));
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("maintq: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    example_cli::log("MAINTQ_LOG", "warn");
+    example_cli::exit("maintq", example_cli::block_on(run(cli)))
 }
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
@@ -51,16 +37,19 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         command,
     } = cli;
     if let Command::Completions { shell } = command {
-        let mut command = Cli::command();
-        clap_complete::generate(shell, &mut command, "maintq", &mut std::io::stdout());
+        example_cli::complete::<Cli>(shell);
         return Ok(());
     }
     if let Command::Query { query, log, limit } = command {
         let query = query.join(" ").parse()?;
         let log = log.unwrap_or_else(|| format!("{}/logs", url(&server)));
-        let corpus = godata::open(&log).await?;
-        let mut to = std::io::stdout().lock();
-        return match query::print(&corpus.snapshot(), &query, limit, json, &mut to) {
+        let opening = godata::Options::from_env().begin(&log).await?;
+        let corpus = opening.corpus().clone();
+        let corpus = example_cli::loading(&corpus, opening.ready()).await?;
+        let mut to = std::io::stdout();
+        let printed = query::print(&corpus.snapshot(), &query, limit, json, &mut to);
+        corpus.shutdown().await;
+        return match printed {
             // Whoever reads has seen enough.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
             printed => Ok(printed?),
@@ -162,6 +151,8 @@ fn url(server: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     #[test]

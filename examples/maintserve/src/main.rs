@@ -1,14 +1,14 @@
 //! The maintserve program: a project's whole history in a browser, offline.
 
-use std::{ffi::OsString, io::IsTerminal, net::SocketAddr, process::ExitCode, time::Duration};
+use std::{ffi::OsString, net::SocketAddr, process::ExitCode};
 
 use anyhow::Context;
 use axum::{Router, routing::get};
-use clap::{CommandFactory, Parser, builder::styling};
+use clap::Parser;
 use clap_complete::Shell;
+use godata::Options;
 use maintner::pages::Pages;
 use tokio::{net::TcpListener, time::Instant};
-use tracing_subscriber::EnvFilter;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,7 +27,7 @@ MAINTSERVE_LOG=info tells more of what happens inside; GODATA_NO_SNAPSHOT=1 read
 
 /// Shows a project's history in a browser: repositories, issues, changes, commits, search.
 #[derive(Debug, Parser)]
-#[command(name = "maintserve", version, before_help = EXAMPLES, after_help = AFTER, styles = styles())]
+#[command(name = "maintserve", version, before_help = EXAMPLES, after_help = AFTER, styles = example_cli::styles())]
 struct Cli {
     /// Address of a log, or a folder or file with one [default: the Go project's]
     #[arg(value_name = "LOG")]
@@ -69,37 +69,15 @@ fn from_go(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
 
 fn main() -> ExitCode {
     let cli = Cli::parse_from(from_go(std::env::args_os()));
-    let filter =
-        EnvFilter::try_from_env("MAINTSERVE_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
+    example_cli::log("MAINTSERVE_LOG", "warn");
     let result = match cli.completions {
         Some(shell) => {
-            let mut command = Cli::command();
-            clap_complete::generate(shell, &mut command, "maintserve", &mut std::io::stdout());
+            example_cli::complete::<Cli>(shell);
             Ok(())
         }
-        None => block_on(serve(cli)),
+        None => example_cli::block_on(serve(cli)),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            anstream::eprintln!("maintserve: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn block_on(task: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
-    let result = runtime.block_on(task);
-    runtime.shutdown_timeout(Duration::from_millis(250));
-    result
+    example_cli::exit("maintserve", result)
 }
 
 async fn serve(cli: Cli) -> anyhow::Result<()> {
@@ -115,9 +93,11 @@ async fn serve(cli: Cli) -> anyhow::Result<()> {
     let log = cli.log.as_deref().unwrap_or(godata::SERVER);
     anstream::eprintln!("reading {log}");
     let began = Instant::now();
+    let opening = Options::from_env().begin(log).await?;
+    let corpus = opening.corpus().clone();
     let corpus = tokio::select! {
-        opened = godata::open(log) => opened?,
-        signal = shutdown_signal() => return signal,
+        opened = example_cli::loading(&corpus, opening.ready()) => opened?,
+        signal = example_cli::stop_signal() => return signal,
     };
     let snapshot = corpus.snapshot();
     anstream::eprintln!(
@@ -137,36 +117,16 @@ async fn serve(cli: Cli) -> anyhow::Result<()> {
         .merge(pages.router());
     tokio::select! {
         served = axum::serve(listener, app).into_future() => served?,
-        signal = shutdown_signal() => signal?,
+        signal = example_cli::stop_signal() => signal?,
     }
+    corpus.shutdown().await;
     Ok(())
-}
-
-async fn shutdown_signal() -> anyhow::Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            result = tokio::signal::ctrl_c() => result?,
-            _ = terminate.recv() => {}
-        }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await?;
-    Ok(())
-}
-
-fn styles() -> styling::Styles {
-    styling::Styles::styled()
-        .header(styling::AnsiColor::Green.on_default().bold())
-        .usage(styling::AnsiColor::Green.on_default().bold())
-        .literal(styling::AnsiColor::Cyan.on_default().bold())
-        .placeholder(styling::AnsiColor::Cyan.on_default())
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     #[test]
