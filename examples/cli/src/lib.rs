@@ -3,7 +3,11 @@
 //!
 //! Features: `tls`, the flags of a server with TLS; `loading`, how far a log is.
 
-use std::{io::IsTerminal, process::ExitCode, time::Duration};
+use std::{
+    io::{IsTerminal, Write},
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::{CommandFactory, builder::styling};
 use clap_complete::Shell;
@@ -45,7 +49,10 @@ pub fn log(variable: &str, otherwise: &str) {
 pub fn complete<C: CommandFactory>(shell: Shell) {
     let mut command = C::command();
     let name = command.get_name().to_owned();
-    clap_complete::generate(shell, &mut command, name, &mut std::io::stdout());
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut command, name, &mut text);
+    // Whoever reads may have seen enough.
+    let _ = std::io::stdout().write_all(&text);
 }
 
 /// Runs a program to its end. Work on other threads is not waited for then: what must be done, the program waits for.
