@@ -21,7 +21,7 @@
 //!
 //! # What it does not do
 //!
-//! Write logs: that is [`maintner::leader`]. Serve them: [`maintner::log::server`].
+//! Write logs: that is [`maintner::leader`]. Serve them: `maintner::log::server` (its feature `serve`).
 //!
 //! [`snapshot`]: maintner::corpus::Corpus::snapshot
 //! [`follow`]: maintner::corpus::Corpus::follow
