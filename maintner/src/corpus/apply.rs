@@ -24,13 +24,13 @@ use crate::{
 };
 
 /// Bytes below which a second thread is not worth its while.
-pub(super) const LARGE: usize = 1 << 20;
+pub(super) const LARGE: usize = 256 << 10;
 
 /// Bytes of records that are read before they are added, about: so few that they stay in the cache.
 const CHUNK: u64 = 64 << 10;
 
 /// Chunks that reading may be ahead.
-const AHEAD: usize = 8;
+const AHEAD: usize = 3;
 
 /// What some records say of git and Gerrit.
 #[derive(Default)]
