@@ -17,8 +17,8 @@ pub(in crate::corpus) struct Waiting {
     commits: HashMap<u32, Vec<(u32, usize)>>,
     /// Changes of Gerrit by the meta commit that their ref points to.
     changes: HashMap<u32, Vec<u32>>,
-    /// Changes whose wait is over, and the commit that ended it.
-    woken: Vec<(u32, Place)>,
+    /// The meta commits that were waited for, the changes that did, and the commit that ended it.
+    woken: Vec<(u32, u32, Place)>,
 }
 
 impl Waiting {
@@ -30,8 +30,8 @@ impl Waiting {
         }
     }
 
-    /// Changes whose wait is over, each named once, and the commits that ended it.
-    pub(in crate::corpus) fn take_woken(&mut self) -> Vec<(u32, Place)> {
+    /// The meta commits that were waited for, the changes that did, and the commits that ended it.
+    pub(in crate::corpus) fn take_woken(&mut self) -> Vec<(u32, u32, Place)> {
         std::mem::take(&mut self.woken)
     }
 
@@ -60,7 +60,7 @@ impl Saved for Waiting {
         commits.save(to)?;
         changes.save(to)?;
         let woken = self.woken.iter().copied();
-        woken.collect::<Paged<(u32, Place)>>().save(to)
+        woken.collect::<Paged<(u32, u32, Place)>>().save(to)
     }
 
     fn open(from: &mut Opener) -> Result<Self, Unusable> {
@@ -98,8 +98,9 @@ impl Commits {
                 }
                 if !waiting.changes.is_empty() {
                     let changes = waiting.changes.remove(&id);
-                    let changes = changes.into_iter().flatten();
-                    waiting.woken.extend(changes.map(|change| (change, place)));
+                    let woken = changes.into_iter().flatten();
+                    let woken = woken.map(|change| (id, change, place));
+                    waiting.woken.extend(woken);
                 }
             }
             next = ready.pop();

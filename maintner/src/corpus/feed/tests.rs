@@ -33,15 +33,24 @@ impl Leader {
     }
 
     fn say(&mut self, mutation: &Mutation) {
-        let payload = mutation.encode_to_vec();
-        let mut bytes = Header::new(self.written, payload.len() as u64).to_vec();
-        bytes.extend(payload);
-        self.write(&bytes);
+        self.write(&record(self.written, mutation));
     }
 
     fn follow(&self, from: Option<Cursor>) -> Feed {
         self.writer.corpus().follow(FollowOptions { from })
     }
+
+    /// The place where the log ends.
+    fn end(&self) -> Cursor {
+        now(&mut self.follow(None)).unwrap().cursor()
+    }
+}
+
+fn record(at: u64, mutation: &Mutation) -> Vec<u8> {
+    let payload = mutation.encode_to_vec();
+    let mut bytes = Header::new(at, payload.len() as u64).to_vec();
+    bytes.extend(payload);
+    bytes
 }
 
 fn issue(new: GithubIssueMutation) -> Mutation {
@@ -108,9 +117,7 @@ fn log(seed: u64, mischief_from: &[u64]) -> Vec<u8> {
     for mutation in History::new(seed) {
         let odd = numbers.next().map(|&number| mischief(number));
         for mutation in odd.into_iter().chain([mutation]) {
-            let payload = mutation.encode_to_vec();
-            log.extend_from_slice(&Header::new(log.len() as u64, payload.len() as u64));
-            log.extend(payload);
+            log.extend(record(log.len() as u64, &mutation));
         }
         if log.len() > 200_000 {
             return log;
@@ -134,8 +141,14 @@ proptest! {
         let mut kept = Cursor::BEGINNING.to_string();
         let mut feed = leader.follow(Some(Cursor::BEGINNING));
         let mut at = 0;
+        // What it was told after some place.
+        let (mut middle, mut later) = (Cursor::BEGINNING, Told::default());
+        let half = steps.len() / 2;
         let last = (ends.len(), true, true);
-        for (records, handles, restarts) in steps.into_iter().chain([last]) {
+        for (step, (records, handles, restarts)) in steps.into_iter().chain([last]).enumerate() {
+            if step == half {
+                (middle, later) = (kept.parse().unwrap(), Told::default());
+            }
             at = (at + records).min(ends.len());
             leader.write(&log[leader.written as usize..ends[at - 1] as usize]);
             if restarts {
@@ -149,6 +162,7 @@ proptest! {
                     break;
                 }
                 told.add(&batch);
+                later.add(&batch);
                 kept = batch.cursor().to_string();
             }
         }
@@ -156,12 +170,14 @@ proptest! {
 
         let mut whole = Leader::default();
         whole.write(&log);
-        let mut expected = Told::default();
-        let mut feed = whole.follow(Some(Cursor::BEGINNING));
-        while let Some(batch) = now(&mut feed) {
-            expected.add(&batch);
+        for (from, told) in [(Cursor::BEGINNING, told), (middle, later)] {
+            let mut expected = Told::default();
+            let mut feed = whole.follow(Some(from));
+            while let Some(batch) = now(&mut feed) {
+                expected.add(&batch);
+            }
+            prop_assert_eq!(told, expected);
         }
-        prop_assert_eq!(told, expected);
     }
 }
 

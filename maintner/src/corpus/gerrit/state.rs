@@ -109,8 +109,12 @@ impl State {
 
     /// Makes up for the changes whose meta commits have become complete.
     pub(in crate::corpus) fn finish(&mut self, commits: &mut Commits, waiting: &mut Waiting) {
-        for (change, place) in waiting.take_woken() {
-            self.follow_meta(commits, waiting, change, place);
+        for (commit, change, place) in waiting.take_woken() {
+            let row = self.changes.get(change as usize);
+            // One whose ref moved on waits for another commit, and for that one's place.
+            if row.is_some_and(|row| row.meta_ref == commit) {
+                self.follow_meta(commits, waiting, change, place);
+            }
         }
     }
 
@@ -198,6 +202,11 @@ impl State {
             return Ok(false);
         };
         let place = Place::of(origin.span_of(reference.reference.as_bytes()));
+        if let RefName::Meta(_) | RefName::PatchSet(..) = name {
+            // First those that became complete meanwhile: steps are in the log's order, and when
+            // somebody publishes makes no difference.
+            self.finish(commits, waiting);
+        }
         match name {
             RefName::Settings | RefName::Impossible => return Ok(false),
             RefName::Other => {
@@ -206,9 +215,6 @@ impl State {
                 self.set_other_ref(project, name, commit)?;
             }
             RefName::Meta(number) => {
-                // Those that became complete meanwhile, before this one may move away from it: when
-                // somebody publishes makes no difference.
-                self.finish(commits, waiting);
                 let change = self.change(project, number)?;
                 if let Some(row) = self.changes.get_mut(change as usize) {
                     row.meta_ref = commit;

@@ -109,21 +109,37 @@ fn a_change_is_told_of_when_the_last_of_what_it_needs_is_there() {
     let head = || told(vec![commit(11, Some(10), said)], &[("meta", 11)]);
     let root = || told(vec![commit(10, None, create)], &[]);
     let expected = ["created", "uploaded", "commented", "updated"];
+    let moved = || told(vec![commit(21, Some(20), said)], &[("meta", 21)]);
+    let other_root = || told(vec![commit(20, None, create)], &[]);
     for (order, mutations) in [
-        ("patch set, meta, its parent", [first(), head(), root()]),
-        ("meta, patch set, parent", [head(), first(), root()]),
-        ("meta, parent, patch set", [head(), root(), first()]),
+        ("patch set, meta, its parent", vec![first(), head(), root()]),
+        ("meta, patch set, parent", vec![head(), first(), root()]),
+        ("meta, parent, patch set", vec![head(), root(), first()]),
+        (
+            "meta that moves, parent of the one there was, of the one there is",
+            vec![first(), head(), moved(), root(), other_root()],
+        ),
     ] {
         let mut leader = Leader::default();
         let mut feed = leader.follow(Some(Cursor::BEGINNING));
+        let (mut log, mut cursors) = (Vec::new(), vec![Cursor::BEGINNING]);
         let last = mutations.len() - 1;
         for (at, mutation) in mutations.into_iter().enumerate() {
+            log.extend(record(leader.written, &mutation));
             leader.say(&mutation);
             let expected = if at == last { &expected[..] } else { &[] };
             assert_eq!(what(&mut feed), expected, "{order}");
+            cursors.push(leader.end());
         }
-        let mut all = leader.follow(Some(Cursor::BEGINNING));
-        assert_eq!(what(&mut all), expected, "{order}, at once");
+        let mut restarted = Leader::default();
+        restarted.write(&log);
+        for leader in [leader, restarted] {
+            for (at, &cursor) in cursors.iter().enumerate() {
+                let expected = if at <= last { &expected[..] } else { &[] };
+                let mut feed = leader.follow(Some(cursor));
+                assert_eq!(what(&mut feed), expected, "{order}, from {at}");
+            }
+        }
     }
 }
 
