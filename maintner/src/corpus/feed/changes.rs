@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{
     super::{Hash, LabelId, MilestoneId, Snapshot, github::GitHub},
-    cls::ClWhat,
+    cls::{self, ClWhat},
 };
 use crate::{
     log::Position,
@@ -259,10 +259,12 @@ impl Changes {
     /// Adds what became of changes between two places of the log.
     pub(super) fn add_cls(&mut self, snapshot: &Snapshot, from: Position, to: Position) {
         let gerrit = snapshot.gerrit();
+        let (commits, is_compat) = (snapshot.commits(), gerrit.is_compat());
+        let mut left = cls::MOST;
         for step in gerrit.steps(from, to) {
             let cl = Change::Cl(step.change, ClWhat::default());
             if let Some(Change::Cl(_, all)) = self.add_once(Seen::Cl(step.change), cl) {
-                all.0 |= ClWhat::of(snapshot.commits(), gerrit.is_compat(), step).0;
+                all.0 |= ClWhat::of(commits, is_compat, step, &mut left).0;
             }
         }
     }

@@ -9,11 +9,16 @@ use crate::{
     parse::{Facts, line, notedb},
 };
 
-/// Meta commits that are looked at for one step. Of more, everything is said to have happened.
-const MOST: usize = 10_000;
+/// Meta commits that are looked at for one batch; one with a long message counts once more for each
+/// [`LONG`] bytes of it. Of more, everything is said to have happened.
+pub(super) const MOST: usize = 10_000;
+
+/// Bytes of a message.
+const LONG: usize = 1 << 10;
 
 whats! {
-    /// What happened to a change on Gerrit. More than one thing may have.
+    /// What happened to a change on Gerrit. More than one thing may have. Where one batch has more
+    /// than some thousand meta commits, everything is said to have.
     ClWhat {
         /// It is new, or it was not to be seen before: a patch set or a meta commit was missing.
         CREATED created = 0,
@@ -44,8 +49,9 @@ whats! {
 }
 
 impl ClWhat {
-    /// What a step of a change brought. Depends on nothing that comes later in the log.
-    pub(super) fn of(commits: &Commits, is_compat: bool, step: &StepRow) -> Self {
+    /// What a step of a change brought. Depends on nothing that comes later in the log. Looks at no
+    /// more than is `left` to be looked at.
+    pub(super) fn of(commits: &Commits, is_compat: bool, step: &StepRow, left: &mut usize) -> Self {
         let is_new = step.before == NONE;
         if step.after == NONE {
             return Self::UPLOADED;
@@ -74,22 +80,26 @@ impl ClWhat {
                 was.work_in_progress() != is.work_in_progress(),
             ),
         ]);
-        Self(changed.0 | Self::of_metas(commits, step).0)
+        Self(changed.0 | Self::of_metas(commits, step, left).0)
     }
 
     /// What is told by the meta commits that were not there before.
-    fn of_metas(commits: &Commits, step: &StepRow) -> Self {
+    fn of_metas(commits: &Commits, step: &StepRow, left: &mut usize) -> Self {
         let last = match step.before {
             NONE => None,
             before => commits.fork(before, step.after),
         };
         let new = std::iter::successors(Some(step.after), |&id| commits.first_parent(id));
-        let mut new = new.take_while(|&id| Some(id) != last);
         let mut what = Self::default();
-        for id in new.by_ref().take(MOST) {
+        for id in new.take_while(|&id| Some(id) != last) {
             let Some(meta) = commits.at(CommitId(id)) else {
                 continue;
             };
+            let cost = 1 + meta.message_span().len() / LONG;
+            let Some(rest) = left.checked_sub(cost) else {
+                return Self(u32::MAX);
+            };
+            *left = rest;
             let message = meta.message();
             let mut keys = line::footer(message).lines();
             let people = ["Reviewer:", "CC:", "Removed:"];
@@ -104,9 +114,6 @@ impl ClWhat {
                 (Self::REVIEWERS_CHANGED, keys.any(is_of_people)),
             ]);
             what.0 |= this.0;
-        }
-        if new.next().is_some() {
-            return Self(u32::MAX);
         }
         what
     }

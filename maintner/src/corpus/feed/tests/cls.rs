@@ -156,3 +156,34 @@ fn a_change_without_end_is_not_walked_to_its_end() {
     leader.say(&told(metas, &[("meta", 9 + count)]));
     assert_eq!(what(&mut feed).len(), 12, "everything may have happened");
 }
+
+/// Work is bounded by what a batch says, not by how often a ref in it goes to and fro.
+#[test]
+fn what_is_looked_at_is_bounded_for_a_batch() {
+    let chain = |from: u32, count: u32, message: &str| -> Vec<GitCommit> {
+        let numbers = from..from + count;
+        let parent = |number: u32| (number > from).then(|| number - 1);
+        numbers
+            .map(|number| commit(number, parent(number), message))
+            .collect()
+    };
+    let create = "Create\n\nPatch-set: 1\nStatus: new\n";
+    let long = format!(
+        "Create\n\n{}\n\nPatch-set: 1\nStatus: new\n",
+        "x".repeat(6 << 20)
+    );
+    for (count, message) in [(6_000, create), (1, long.as_str())] {
+        let mut leader = Leader::default();
+        leader.say(&told(vec![commit(1, None, "fix")], &[("1", 1)]));
+        let (one, other) = (chain(10, count, message), chain(10_010, count, message));
+        leader.say(&told([one, other].concat(), &[("meta", 9 + count)]));
+        let from = leader.end();
+        let mut feed = leader.follow(Some(from));
+        for number in [10_009, 9, 10_009] {
+            leader.say(&told(vec![], &[("meta", number + count)]));
+            assert_eq!(what(&mut feed), ["updated"], "{count} metas in a batch");
+        }
+        let mut all = leader.follow(Some(from));
+        assert_eq!(what(&mut all).len(), 12, "everything may have happened");
+    }
+}
