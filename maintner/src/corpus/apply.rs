@@ -6,8 +6,9 @@
 //! Of two, the one that is ahead prepares commits for the other.
 
 use std::{
-    slice,
+    panic, slice,
     sync::mpsc::{self, TrySendError},
+    thread,
 };
 
 use super::{
@@ -139,11 +140,12 @@ fn side_by_side<'a>(
 ) -> Result<(), ApplyError> {
     let origin = adder.origin;
     let (give, take) = mpsc::sync_channel(AHEAD);
-    std::thread::scope(|scope| {
-        let reading = scope.spawn(move || {
+    let ahead = &mut *reader;
+    let result = thread::scope(|scope| {
+        let reading = thread::Builder::new().spawn_scoped(scope, move || {
             loop {
                 let mut chunk = Chunk::default();
-                let more = reader.read(&mut chunk);
+                let more = ahead.read(&mut chunk);
                 let mut given = give.try_send(chunk);
                 if let Err(TrySendError::Full(mut chunk)) = given {
                     chunk.prepare(preparer, origin);
@@ -155,14 +157,17 @@ fn side_by_side<'a>(
                 }
             }
         });
+        let reading = reading.ok()?;
         let mut chunks = take.iter();
         let added = chunks.try_for_each(|mut chunk| adder.add(&mut chunk));
         // Reading stops if there is nobody to give to.
         drop(take);
         let read = reading.join();
-        let read = read.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        added.map_err(|_| ApplyError::Full).and(read)
-    })
+        let read = read.unwrap_or_else(|panic| panic::resume_unwind(panic));
+        Some(added.map_err(|_| ApplyError::Full).and(read))
+    });
+    // The system may have no thread to give.
+    result.unwrap_or_else(|| take_turns(reader, adder))
 }
 
 /// Reads, and has the half that is about GitHub.
