@@ -107,6 +107,36 @@ async fn there_is_one_writer_and_a_torn_end_is_cut() {
 }
 
 #[tokio::test]
+async fn a_torn_first_record_of_a_day_leaves_the_log_as_it_was() {
+    type Clock = fn() -> SystemTime;
+    let [first, second] = ["maintner-2018-07-09.mutlog", "maintner-2018-07-10.mutlog"];
+    let clocks: [(&str, Clock); 2] = [
+        (first, || UNIX_EPOCH + Duration::from_secs(FIRST)),
+        (second, || UNIX_EPOCH + Duration::from_secs(FIRST + DAY)),
+    ];
+    for days_before in [0, 1] {
+        for (today, clock) in clocks {
+            let dir = tempfile::tempdir().unwrap();
+            let before: Vec<Bytes> = payloads(days_before, 10);
+            for payload in &before {
+                append(dir.path(), first, payload);
+            }
+            append_bytes(dir.path(), second, b"REC@0+5=\x1a");
+            let mut log = DiskLog::open_with_clock(dir.path(), clock).await.unwrap();
+            assert_eq!(records(&contents(log.feed())), before);
+            log.append(&[payload(7, 10)]).await.unwrap();
+            let seen = contents(log.feed());
+            assert_eq!(records(&seen), [before, vec![payload(7, 10)]].concat());
+            let last = fs::read(dir.path().join(today)).unwrap();
+            assert_eq!(&last, seen.last().unwrap(), "{today}");
+            drop(log);
+            let log = DiskLog::open_with_clock(dir.path(), clock).await.unwrap();
+            assert_eq!(contents(log.feed()), seen, "{days_before} {today}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_somebody_else_writes_is_followed() {
     let dir = tempfile::tempdir().unwrap();
     let [first, second, third] = [

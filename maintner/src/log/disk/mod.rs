@@ -76,6 +76,8 @@ pub enum DiskError {
     Source(#[from] SourceError),
 }
 
+const NOT_AS_SEEN: &str = "the file is not what readers have seen";
+
 struct Writer {
     dir: PathBuf,
     _lock: File,
@@ -121,12 +123,23 @@ impl DiskLog {
             let name = file.name.clone();
             return Err(DiskError::Segments { path: dir, name });
         }
-        let current = files.last().map(|file| dir.join(&file.name));
-        let appender = match &current {
-            Some(path) => Some(Appender::open(path, &Options::default())?.0),
-            None => None,
-        };
+        let (mut current, mut appender) = (None, None);
+        for file in files.iter().rev() {
+            let path = dir.join(&file.name);
+            let (repaired, _) = Appender::open(&path, &Options::default())?;
+            // A first record that was torn leaves nothing: then the file before it is the last one.
+            if repaired.end() > 0 {
+                (current, appender) = (Some(path), Some(repaired));
+                break;
+            }
+        }
         scan.refresh(&feed)?;
+        let end = appender.as_ref().map_or(0, Appender::end);
+        if end != feed.growing().1 {
+            let path = current.as_deref().unwrap_or(&dir);
+            let error = io::Error::other(NOT_AS_SEEN);
+            return Err(failed("go on with", path)(error).into());
+        }
         if let Err(error) = scan.sums.write(&dir) {
             tracing::debug!(%error, "the digests of a log's files were not kept");
         }
@@ -233,7 +246,7 @@ impl Writer {
         cut(path, len)?;
         let (appender, _) = Appender::open(path, &Options::default()).map_err(io::Error::other)?;
         if appender.end() != len {
-            return Err(io::Error::other("the file is not what readers have seen"));
+            return Err(io::Error::other(NOT_AS_SEEN));
         }
         sync_names(&self.dir)?;
         Ok(appender)
