@@ -454,14 +454,25 @@ async fn a_store_that_never_works_is_told() {
 #[tokio::test]
 async fn a_store_without_conditions_is_refused() {
     let store = Arc::new(InMemory::new());
-    // As object_store's LocalFileSystem answers to the first replacement of the head.
-    let faulty = Faulty::over(&store).fail(5, Fault::Unsupported);
-    let opened = SegmentLog::open_bucket(bucket(faulty), small()).await;
-    let error = opened.unwrap_err().to_string();
-    assert!(
-        error.ends_with("a directory is opened as a LocalDir"),
-        "{error}"
-    );
+    // To the first head, and as object_store's LocalFileSystem answers to its replacement.
+    for point in [3, 5] {
+        let faulty = Faulty::over(&store).fail(point, Fault::Unsupported);
+        let opened = SegmentLog::open_bucket(bucket(faulty), small()).await;
+        let error = opened.unwrap_err().to_string();
+        assert!(
+            error.ends_with("a directory is opened as a LocalDir"),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_written_is_told() {
+    let store = Arc::new(InMemory::new());
+    let faulty = Faulty::over(&store).fail(3, Fault::ReadOnly);
+    let opened = SegmentLog::open_bucket(bucket(faulty.clone()), small()).await;
+    assert_eq!(opened.unwrap_err().to_string(), "cannot write log.head");
+    assert_eq!(faulty.calls(), 2 + 5 * 2, "tried and looked at five times");
 }
 
 #[tokio::test]
@@ -510,6 +521,13 @@ async fn damage_is_told_and_left() {
         .unwrap();
     put(&store, &sealed, "REC@0+0=").await;
     assert!(reason().await.contains("has 8 bytes instead of"));
+    put(&store, &sealed, vec![0; 5000]).await;
+    let faulty = Faulty::over(&store);
+    let opened = SegmentLog::open_bucket(bucket(faulty.clone()), small()).await;
+    let error = opened.unwrap_err();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.contains("it has 5000 bytes, more than"), "{source}");
+    assert_eq!(faulty.calls(), 2, "not tried again");
 }
 
 #[tokio::test]

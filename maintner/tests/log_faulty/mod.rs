@@ -28,6 +28,8 @@ pub(crate) enum Fault {
     Late,
     /// The store cannot do that.
     Unsupported,
+    /// From then on nothing is written.
+    ReadOnly,
     /// From then on nothing works, and nothing of this call is done.
     Dead,
     /// From then on nothing works, but this call is done.
@@ -49,6 +51,7 @@ struct State {
     fault: Option<(usize, Fault)>,
     hook: Option<(usize, Hook)>,
     dead: bool,
+    read_only: bool,
     /// A call that is still under way, and before which call it arrives.
     late: Option<(usize, Put)>,
 }
@@ -110,6 +113,7 @@ impl Faulty {
         Ok(match state.fault {
             Some((at, fault)) if at == call => {
                 state.dead = matches!(fault, Fault::Dead | Fault::DeadAfter);
+                state.read_only = fault == Fault::ReadOnly;
                 Now::Fail(fault)
             }
             _ => Now::Go,
@@ -119,7 +123,7 @@ impl Faulty {
     async fn wrap<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         match self.call().await? {
             Now::Go => work.await,
-            Now::Fail(Fault::Before | Fault::Dead | Fault::Late) => Err(broken()),
+            Now::Fail(Fault::Before | Fault::Dead | Fault::Late | Fault::ReadOnly) => Err(broken()),
             Now::Fail(Fault::Unsupported) => Err(unsupported()),
             Now::Fail(Fault::Lost | Fault::DeadAfter) => {
                 let _ = work.await;
@@ -165,8 +169,9 @@ impl ObjectStore for Faulty {
     ) -> Result<PutResult> {
         let late = (path.clone(), payload.clone(), options.clone());
         match self.call().await? {
+            Now::Go if self.state.lock().unwrap().read_only => Err(broken()),
             Now::Go => self.store.put_opts(path, payload, options).await,
-            Now::Fail(Fault::Before | Fault::Dead) => Err(broken()),
+            Now::Fail(Fault::Before | Fault::Dead | Fault::ReadOnly) => Err(broken()),
             Now::Fail(Fault::Unsupported) => Err(unsupported()),
             Now::Fail(Fault::Late) => {
                 let mut state = self.state.lock().unwrap();

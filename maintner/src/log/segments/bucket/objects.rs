@@ -42,7 +42,7 @@ impl Objects {
         if size > limit {
             return Err(Error::Generic {
                 store: "bucket",
-                source: format!("it has {size} bytes, more than {limit}").into(),
+                source: TooLong { size, limit }.into(),
             });
         }
         Ok((found.bytes().await?, UpdateVersion { e_tag, version }))
@@ -136,5 +136,17 @@ impl Objects {
 }
 
 pub(super) fn may_pass(error: &Error) -> bool {
-    matches!(error, Error::Generic { .. } | Error::Precondition { .. })
+    match error {
+        Error::Generic { source, .. } => !source.is::<TooLong>(),
+        Error::Precondition { .. } => true,
+        _ => false,
+    }
+}
+
+/// An object is not what is looked for.
+#[derive(Debug, thiserror::Error)]
+#[error("it has {size} bytes, more than {limit}")]
+struct TooLong {
+    size: u64,
+    limit: u64,
 }

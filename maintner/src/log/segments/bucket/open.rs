@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use super::{
     cache::Cache,
     head::{self, Head},
-    objects::Objects,
+    objects::{Objects, TRIES, may_pass},
     place::{Led, MAX_HEAD, NotSwapped, piece_prefix},
 };
 use crate::{
@@ -92,14 +92,7 @@ pub(super) async fn open(
             }
             // Another wrote in between.
             Err(NotSwapped::Fenced) => {}
-            Err(NotSwapped::Store(Error::NotImplemented { .. } | Error::NotSupported { .. })) => {
-                return Err(wrong(
-                    "its store cannot replace an object on condition that it is the one that was read; \
-                     a directory is opened as a LocalDir"
-                        .into(),
-                ));
-            }
-            Err(NotSwapped::Store(error)) => return Err(not_done("replace", head::NAME)(error)),
+            Err(NotSwapped::Store(error)) => return Err(not_written("replace", error)),
         }
     }
     Err(OpenError::Taken)
@@ -143,13 +136,27 @@ async fn begin(objects: &Objects, options: &SegmentOptions) -> Result<(), OpenEr
         .collect();
     let head = head.encode(b"");
     let head = head.map_err(|error| failed("write", head::NAME)(io::Error::other(error)))?;
-    let created = objects
-        .put_once(head::NAME, head.into(), PutMode::Create)
-        .await;
-    match created {
-        // By another, or by this one if the answer was lost: it is looked at next.
-        Ok(_) | Err(Error::AlreadyExists { .. } | Error::Generic { .. }) => Ok(()),
-        Err(error) => Err(not_done("write", head::NAME)(error)),
+    let mut failures = 0;
+    loop {
+        let created = objects.put_once(head::NAME, head.clone().into(), PutMode::Create);
+        let error = match created.await {
+            // There by now, perhaps by another.
+            Ok(_) | Err(Error::AlreadyExists { .. }) => return Ok(()),
+            Err(error) => error,
+        };
+        if !may_pass(&error) {
+            return Err(not_written("write", error));
+        }
+        match objects.get(head::NAME, MAX_HEAD).await {
+            // Only the answer was lost.
+            Ok(_) => return Ok(()),
+            Err(Error::NotFound { .. }) if failures + 1 < TRIES => {
+                objects.pause(&error, failures).await;
+                failures += 1;
+            }
+            Err(Error::NotFound { .. }) => return Err(not_written("write", error)),
+            Err(error) => return Err(not_done("read", head::NAME)(error)),
+        }
     }
 }
 
@@ -263,6 +270,18 @@ fn random_name() -> String {
 
 fn wrong(reason: String) -> OpenError {
     OpenError::Bucket { reason }
+}
+
+/// Why there is no head, or no new one.
+fn not_written(action: &'static str, error: Error) -> OpenError {
+    match error {
+        Error::NotImplemented { .. } | Error::NotSupported { .. } => wrong(
+            "its store cannot replace an object on condition that it is the one that was read; \
+             a directory is opened as a LocalDir"
+                .into(),
+        ),
+        error => not_done(action, head::NAME)(error),
+    }
 }
 
 fn not_done(action: &'static str, name: &str) -> impl FnOnce(Error) -> OpenError {
