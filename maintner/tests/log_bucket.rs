@@ -230,6 +230,17 @@ async fn whoever_opens_it_last_leads() {
 }
 
 #[tokio::test]
+async fn who_leads_no_more_leaves_nothing_behind() {
+    let store = Arc::new(InMemory::new());
+    let mut first = open(&store).await;
+    first.append(&[payload(0, 10)]).await.unwrap();
+    let _second = open(&store).await;
+    // It has not heard of the other.
+    first.close().await;
+    assert_eq!(names(&store).await, ["log.head"]);
+}
+
+#[tokio::test]
 async fn a_follower_sees_no_split_when_leaders_change() {
     let store = Arc::new(InMemory::new());
     let cache = tempfile::tempdir().unwrap();

@@ -184,6 +184,12 @@ impl Led {
         let Some(segment) = feed.growing_segment() else {
             return Ok(());
         };
+        // Who leads no more leaves nothing behind.
+        let found = self.objects.get(head::NAME, MAX_HEAD).await;
+        let (bytes, _) = found.map_err(NotSwapped::Store)?;
+        if Head::decode(&bytes).is_none_or(|(head, _)| head.leader != self.leader) {
+            return Err(NotSwapped::Fenced);
+        }
         let bytes = self.flush(feed, &segment).await?;
         let mut next = self.next();
         let pieces = next.pieces.drain(..).map(|piece| piece.name);
