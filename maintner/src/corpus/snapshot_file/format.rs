@@ -5,7 +5,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | 8 | `corpus\r\n` |
-//! | 4 | version of this format: 1 |
+//! | 4 | version of this format: 2 |
 //! | 4 | 0 |
 //! | … | the columns, one after the other |
 //! | … | directory: hash of the schema (8); numbers of segments, of numbers, of columns (4 each); for each segment number (4), size (8), SHA-224 (28); each number (8); for each column layout (8), length (8), CRC-32 (4) |
@@ -24,12 +24,18 @@ use bytes::Bytes;
 use super::Reason;
 use crate::{
     log::{Segment, Sha224Sum},
-    store::{Column, Row, Saved, Saver},
+    store::{Column, Row, Saved, Saver, row},
 };
 
 const BEGIN: &[u8; 8] = b"corpus\r\n";
 const END: &[u8; 8] = b"\r\nsuproc";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+
+/// Raise this whenever what is stored means something else, or more, than before while fields keep their
+/// names and types: another bit, another number for something, another reading of the log. Layouts do
+/// not tell, and files of older programs would be taken for right.
+pub(super) const MEANING: u32 = 1;
+
 const HEADER: usize = 16;
 const TRAILER: usize = 24;
 
@@ -45,13 +51,13 @@ pub(super) struct Contents {
     pub(super) rows: Bytes,
 }
 
-/// The hash of the schema of a type, one value of which is `value`.
+/// The hash of the schema of a type, one value of which is `value`, and of what it means.
 pub(super) fn schema(value: &impl Saved) -> u64 {
     let mut nowhere = io::sink();
     let mut saver = Saver::new(&mut nowhere);
     // Nowhere takes everything.
     let _ = value.save(&mut saver);
-    saver.finish().2
+    row::layout_of(saver.finish().2, MEANING.into())
 }
 
 /// Writes a file with what `value` has of a log of these segments.

@@ -125,7 +125,8 @@ pub enum Reason {
     /// Some of it is not what was written.
     #[error("snapshot file is damaged")]
     Damaged,
-    /// It has other columns, or rows with other fields, or was made with other options.
+    /// It has other columns, or rows with other fields, or what they say means something else, or it
+    /// was made with other options.
     #[error("snapshot file is of a program whose data look different, or of other options")]
     Schema,
     /// Its indices are of no use.
