@@ -8,7 +8,7 @@ use maintner::corpus::{
 };
 use sqlx::{
     Connection, Row, SqliteConnection, Transaction,
-    sqlite::{Sqlite, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+    sqlite::{Sqlite, SqliteConnectOptions, SqliteSynchronous},
 };
 
 /// Another number in a file means other tables.
@@ -67,7 +67,6 @@ impl Tables {
         let options = SqliteConnectOptions::new()
             .filename(file)
             .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
             .foreign_keys(true);
         let mut file = SqliteConnection::connect_with(&options).await?;
@@ -87,6 +86,10 @@ impl Tables {
         let cursor = cursor.await?;
         let cursor: Option<String> = cursor.map(|row| row.try_get(0)).transpose()?;
         transaction.commit().await?;
+        // The file keeps this: not before it is known to be ours.
+        sqlx::raw_sql("PRAGMA journal_mode = WAL")
+            .execute(&mut file)
+            .await?;
         let cursor = cursor.and_then(|cursor| cursor.parse().ok());
         Ok(Self { file, cursor })
     }

@@ -115,6 +115,7 @@ async fn tables_have_what_the_corpus_has() {
     let mut log = Log::default();
     log.write(&History::new(4).log(400_000));
     log.export(&file).await;
+    assert_eq!(ask(&file, "PRAGMA journal_mode").await, [["wal"]]);
     let snapshot = log.snapshot();
 
     let rows = ask(
@@ -237,8 +238,12 @@ async fn other_files_are_left_alone() {
     let mut other = SqliteConnection::connect(&url).await.unwrap();
     let table = "CREATE TABLE precious (x)";
     sqlx::raw_sql(table).execute(&mut other).await.unwrap();
+    other.close().await.unwrap();
+    let before = std::fs::read(&file).unwrap();
     let refused = Tables::open(&file).await.map(|_| ()).unwrap_err();
     assert!(matches!(refused, TablesError::Version(0)), "{refused}");
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+    assert_eq!(ask(&file, "PRAGMA journal_mode").await, [["delete"]]);
 
     let text = dir.path().join("text");
     std::fs::write(&text, "no database".repeat(1000)).unwrap();
