@@ -26,7 +26,7 @@
 //! [`snapshot`]: maintner::corpus::Corpus::snapshot
 //! [`follow`]: maintner::corpus::Corpus::follow
 
-mod folder;
+mod file;
 mod options;
 mod source;
 #[cfg(feature = "sqlite")]
@@ -65,7 +65,7 @@ pub async fn get() -> Result<Corpus, Error> {
 }
 
 /// The history in any log: at an address such as `http://localhost:6343/logs`, where a `maintnerd`
-/// serves one, or in a folder or a file.
+/// serves one, or in a folder, which is followed as it grows, or a file, which is not.
 ///
 /// Options are those of [`Options::from_env`].
 ///

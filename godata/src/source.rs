@@ -1,21 +1,18 @@
 //! Logs wherever they are.
 
-use std::{path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 
-use maintner::log::{DiskLog, Event, FeedSource, FollowOptions, Follower, Source, SourceError};
+use maintner::log::{Event, FollowOptions, Follower, Source, SourceError, Tail};
 
-use crate::{
-    Error,
-    folder::{self, Files},
-};
+use crate::{Error, file::OneFile};
 
 /// A log at an address, or in files.
 #[derive(Debug)]
 pub(crate) enum AnySource {
     Address(Follower),
-    /// The disk log of the original, to which somebody may be writing.
-    Disk(FeedSource),
-    Files(Files),
+    /// A folder, to which somebody may be writing.
+    Folder(Tail),
+    File(OneFile),
 }
 
 impl AnySource {
@@ -38,15 +35,14 @@ impl AnySource {
             log: log.to_owned(),
             source: Arc::new(source),
         };
-        let kind = folder::kind(path).map_err(nothing)?;
-        if kind == folder::Kind::DiskLog {
-            let feed = DiskLog::read(path).await.map_err(|source| Error::Read {
-                log: log.to_owned(),
-                source: Arc::new(source),
-            })?;
-            return Ok(Self::Disk(feed.source()));
+        if !fs::metadata(path).map_err(nothing)?.is_dir() {
+            return OneFile::open(path).map(Self::File).map_err(nothing);
         }
-        Files::open(path).map(Self::Files).map_err(nothing)
+        let tail = Tail::open(path).await.map_err(|source| Error::Read {
+            log: log.to_owned(),
+            source: Arc::new(source),
+        })?;
+        Ok(Self::Folder(tail))
     }
 }
 
@@ -54,16 +50,16 @@ impl Source for AnySource {
     async fn next(&mut self) -> Result<Event, SourceError> {
         match self {
             Self::Address(source) => source.next().await,
-            Self::Disk(source) => source.next().await,
-            Self::Files(source) => source.next().await,
+            Self::Folder(source) => source.next().await,
+            Self::File(source) => source.next().await,
         }
     }
 
     fn log_bytes(&self) -> Option<u64> {
         match self {
             Self::Address(source) => source.log_bytes(),
-            Self::Disk(source) => source.log_bytes(),
-            Self::Files(source) => source.log_bytes(),
+            Self::Folder(source) => source.log_bytes(),
+            Self::File(source) => source.log_bytes(),
         }
     }
 }

@@ -1,14 +1,17 @@
 //! Logs in folders, in files and on servers.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
-use std::{fs, path::Path};
+use std::{fs, io::Write, path::Path};
 
 use bytes::Bytes;
 use godata::{
     Error, Options,
     maintner::{
         corpus::{Snapshot, live::Status},
-        log::{DiskLog, MemoryLog, Sha224Sum, Sink, server::LogServer},
+        log::{
+            DiskLog, LocalDir, MemoryLog, SegmentLog, SegmentOptions, Sha224Sum, Sink,
+            server::LogServer,
+        },
         proto::{GithubIssueMutation, Mutation},
         reclog::Header,
         testing::History,
@@ -108,12 +111,50 @@ async fn a_file_and_a_folder_of_segments_are_read() {
         .unwrap();
     assert_eq!(told(&corpus.snapshot()), told(&expected));
 
-    fs::write(segments.join("0003.growing.mutlog"), b"").unwrap();
+    fs::write(segments.join("0003.growing.mutlog"), b"REC@0+0=").unwrap();
     let refused = options(dir.path())
         .open(segments.to_str().unwrap())
         .await
         .unwrap_err();
-    assert!(matches!(refused, Error::Nothing { .. }), "{refused}");
+    assert!(matches!(refused, Error::Read { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_leaders_folder_is_followed_whatever_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("log");
+    let lead = async || {
+        let place = LocalDir::new(&folder).unwrap();
+        let options = SegmentOptions {
+            segment_size: 10_000,
+            ..SegmentOptions::default()
+        };
+        SegmentLog::open(place, options).await.unwrap()
+    };
+    let mut log = lead().await;
+    log.append(&payloads(6, 200)).await.unwrap();
+    // A record is being written, and is not finished.
+    log.close().await;
+    let written = log.feed().len();
+    let last = log.feed().segments().len() - 1;
+    assert!(last > 1);
+    let growing = folder.join(format!("{last:04}.growing.mutlog"));
+    let mut growing = fs::File::options().append(true).open(growing).unwrap();
+    growing.write_all(b"REC@").unwrap();
+
+    let cache = dir.path().join("cache");
+    let corpus = options(&cache).open(folder.to_str().unwrap()).await;
+    let corpus = corpus.unwrap();
+    assert_eq!(corpus.snapshot().log_bytes(), written);
+    // The next leader goes on, in more segments.
+    let mut log = lead().await;
+    for turn in ["first", "second"] {
+        log.append(&payloads(7, 100)).await.unwrap();
+        log.append(&[titled(turn)]).await.unwrap();
+        wait_for(&corpus, turn).await;
+    }
+    assert!(log.feed().segments().len() > last + 1);
+    assert_eq!(corpus.snapshot().log_bytes(), log.feed().len());
 }
 
 #[tokio::test]
@@ -156,6 +197,8 @@ async fn a_snapshot_file_is_made_used_and_never_trusted() {
     let digest = Sha224Sum::of(&log);
     let sealed = segments.join(format!("0000.{digest}.mutlog"));
     fs::write(&sealed, &log).unwrap();
+    // The last segment is read in any case.
+    fs::write(segments.join("0001.growing.mutlog"), "REC@0+0=").unwrap();
     let expected = told(&Snapshot::of_log(log.clone()).unwrap());
     let (cache, segments) = (dir.path().join("cache"), segments.to_str().unwrap());
     let open = async || options(&cache).open(segments).await;

@@ -1,0 +1,47 @@
+//! A log in one file that nobody writes to.
+
+use std::{collections::VecDeque, fs, io, path::Path};
+
+use bytes::Bytes;
+use maintner::log::{Batch, Event, Segment, Source, SourceError};
+
+/// Tells a log as it is now. It will not grow.
+#[derive(Debug)]
+pub(crate) struct OneFile {
+    events: VecDeque<Event>,
+    bytes: u64,
+}
+
+impl OneFile {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let bytes = match fs::metadata(path)?.len() {
+            // Nothing cannot be mapped.
+            0 => Bytes::new(),
+            _ => Bytes::from_owner(mmap_guard::map_file(path)?),
+        };
+        let segment = Segment::of(0, &bytes);
+        let batch = Batch {
+            segment: 0,
+            offset: 0,
+            bytes,
+        };
+        let segments = vec![segment];
+        Ok(Self {
+            events: [Event::Batch(batch), Event::CaughtUp { segments }].into(),
+            bytes: segment.size,
+        })
+    }
+}
+
+impl Source for OneFile {
+    async fn next(&mut self) -> Result<Event, SourceError> {
+        match self.events.pop_front() {
+            Some(event) => Ok(event),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn log_bytes(&self) -> Option<u64> {
+        Some(self.bytes)
+    }
+}
