@@ -56,8 +56,8 @@ pub(crate) struct Run {
     /// Folder for the log [default: one in the cache folder, for the first repository]
     #[arg(long, value_name = "DIR", env = "MAINTNERD_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Bucket for the log instead of the folder, such as s3://bucket/folder, gs://… or az://…; the folder keeps copies
-    /// of its segments. Keys and the like are taken from AWS_*, GOOGLE_* or AZURE_*
+    /// Bucket for the log instead of the folder, such as s3://bucket/folder, gs://… or az://…; copies of its segments
+    /// are kept in a subfolder of its own, bucket-XXXXXXXX. Keys and the like are taken from AWS_*, GOOGLE_* or AZURE_*
     #[cfg(feature = "object-store")]
     #[arg(long, value_name = "URL", env = "MAINTNERD_LOG_URL")]
     pub(crate) log: Option<String>,

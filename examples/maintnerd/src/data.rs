@@ -28,7 +28,8 @@ pub(crate) async fn open(folder: &Path) -> anyhow::Result<SegmentLog> {
     opened.with_context(|| format!("cannot open the log in {}", folder.display()))
 }
 
-/// Opens the log in a bucket. A maintnerd that has it is stopped. Copies of segments go into a folder.
+/// Opens the log in a bucket. A maintnerd that has it is stopped. Copies of segments go into `folder`, which
+/// no log is in.
 #[cfg(feature = "object-store")]
 pub(crate) async fn open_bucket(url: &str, folder: &Path) -> anyhow::Result<SegmentLog> {
     let settings = std::env::vars_os().filter_map(|(name, value)| {
@@ -51,10 +52,14 @@ pub(crate) fn default_for(repo: &GitRepo) -> anyhow::Result<PathBuf> {
 
 /// A folder in the cache folder, with a name of its own for each `what`.
 pub(crate) fn folder_for(name: &str, what: impl Hash) -> anyhow::Result<PathBuf> {
+    Ok(cache_dir()?.join("maintnerd").join(name_for(name, what)))
+}
+
+/// A name of its own for each `what`.
+pub(crate) fn name_for(name: &str, what: impl Hash) -> String {
     let mut hasher = DefaultHasher::new();
     what.hash(&mut hasher);
-    let folder = format!("{name}-{:08x}", hasher.finish() as u32);
-    Ok(cache_dir()?.join("maintnerd").join(folder))
+    format!("{name}-{:08x}", hasher.finish() as u32)
 }
 
 fn cache_dir() -> anyhow::Result<PathBuf> {

@@ -37,6 +37,11 @@ pub(crate) async fn run(args: cli::Run) -> anyhow::Result<()> {
             bail!("nothing to mirror: name a git repository with --git, or a log with --data-dir")
         }
     };
+    // Beside a bucket, the folder may have a log of its own.
+    let kept = match (&args.data_dir, bucket) {
+        (Some(folder), Some(url)) => folder.join(data::name_for("bucket", url)),
+        _ => folder.clone(),
+    };
     let quits = args.sync_and_quit || args.init_and_quit;
     // Before anything that takes long: who cannot listen, or has no certificate, should know at once.
     let server = if quits {
@@ -46,7 +51,7 @@ pub(crate) async fn run(args: cli::Run) -> anyhow::Result<()> {
     };
     let log = match bucket {
         #[cfg(feature = "object-store")]
-        Some(url) => data::open_bucket(url, &folder).await?,
+        Some(url) => data::open_bucket(url, &kept).await?,
         _ => data::open(&folder).await?,
     };
     let place = match server {
@@ -60,7 +65,7 @@ pub(crate) async fn run(args: cli::Run) -> anyhow::Result<()> {
         None => None,
     };
     let board = Board::default();
-    let leader = load(&folder, &log, &board).await?;
+    let leader = load(&kept, &log, &board).await?;
     let result = if args.init_and_quit {
         leader.shutdown().await.map_err(Into::into)
     } else if let Some(place) = place {
@@ -99,7 +104,7 @@ async fn listen(address: SocketAddr) -> anyhow::Result<Server> {
     })
 }
 
-/// Knows all that the log says: with the help of a snapshot file if there is one that fits.
+/// Knows all that the log says: with the help of a snapshot file if `folder` has one that fits.
 async fn load(folder: &Path, log: &SegmentLog, board: &Board) -> anyhow::Result<Leader> {
     let began = Instant::now();
     let snapshots = SnapshotDir::new(folder.join("snapshots"));

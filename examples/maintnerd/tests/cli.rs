@@ -456,3 +456,40 @@ fn mistakes_are_explained() {
             .contains("#compdef maintnerd")
     );
 }
+
+#[test]
+#[cfg(feature = "object-store")]
+fn a_bucket_leaves_the_log_in_the_folder_as_it_is() {
+    let (repo, data) = (Repo::new(), tempfile::tempdir().unwrap());
+    let folder = data.path().to_str().unwrap();
+    let once = [
+        "--git",
+        repo.path(),
+        "--data-dir",
+        folder,
+        "--sync-and-quit",
+    ];
+    let (output, text) = run(&once);
+    assert!(output.status.success(), "{text}");
+    let files = || {
+        let paths = fs::read_dir(data.path()).unwrap();
+        let paths = paths.map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = paths.map(|path| (fs::read(&path).ok(), path)).collect();
+        files.sort();
+        files
+    };
+    let before = files();
+    // Longer than a segment: the one before it is sealed.
+    let message = repo.0.path().join("message");
+    fs::write(&message, "long\n".repeat(4 << 20)).unwrap();
+    let message = message.to_str().unwrap();
+    repo.git(&["commit", "--quiet", "--allow-empty", "-F", message]);
+    let (output, text) = run(&[&once[..], &["--log", "memory:///logs"]].concat());
+    assert!(output.status.success(), "{text}");
+    let is_kept = |path: &Path| path.to_string_lossy().contains("/bucket-");
+    let (kept, after): (Vec<_>, Vec<_>) = files().into_iter().partition(|(_, path)| is_kept(path));
+    assert!(after == before);
+    let copies = fs::read_dir(&kept[0].1).unwrap();
+    let mut names = copies.map(|entry| entry.unwrap().file_name());
+    assert!(names.any(|name| name.to_string_lossy().ends_with(".mutlog")));
+}

@@ -113,6 +113,10 @@ impl Bucket {
     /// Keeps copies of the sealed segments in the directory `dir`, under their names, and maps them
     /// from there: nothing is fetched twice, and segments take no memory. Without it, all of the
     /// log is in memory.
+    ///
+    /// It must be a directory for this log's copies only: they have the names of a
+    /// [`LocalDir`](crate::log::LocalDir)'s segments, and it is not locked. A log that were there
+    /// would be mixed with them.
     #[must_use]
     pub fn cache(mut self, dir: impl Into<PathBuf>) -> Self {
         self.cache = Cache::in_dir(dir.into());
