@@ -59,55 +59,62 @@ func listen2(addr string) error {
 		}
 	}()
 	r := bufio.NewReader(c)
-	count := 0
 	go func() {
 		for s := range streams {
 			go func() { served <- answer(s) }()
 		}
 	}()
-	ended := make(chan error, 1)
+	// How many pickups there were, each of which ends in served.
+	ended := make(chan int, 1)
+	var end error
 	go func() {
-		for {
+		for ordered := 0; ; {
 			l, err := readLine(r)
 			if err != nil {
-				ended <- err
+				end = err
+				ended <- ordered
 				return
 			}
 			if l.Command != "conn-ready" {
 				continue
 			}
+			ordered++
 			go func() {
 				s, err := connect(addr)
 				if err != nil {
 					reports <- line{Command: "pickup-failed", ConnPath: l.ConnPath, Err: err.Error()}
+					served <- io.EOF
 					return
 				}
 				if err := upgrade(s, l.ConnPath, nil); err != nil {
 					s.Close()
 					reports <- line{Command: "pickup-failed", Err: "switch failed: " + err.Error()}
+					served <- io.EOF
 					return
 				}
 				streams <- s
 			}()
 		}
 	}()
-	for {
+	good, over, ordered := 0, 0, -1
+	for over != ordered {
 		select {
 		case err := <-served:
 			if err != nil && !errors.Is(err, io.EOF) {
 				return err
 			}
 			if err == nil {
-				count++
+				good++
 			}
-		case err := <-ended:
-			if !errors.Is(err, io.EOF) {
-				return err
+			over++
+		case ordered = <-ended:
+			if !errors.Is(end, io.EOF) {
+				return end
 			}
-			fmt.Println("done", count)
-			return nil
 		}
 	}
+	fmt.Println("done", good)
+	return nil
 }
 
 // dial2 dials through a control connection.
