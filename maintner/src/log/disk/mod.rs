@@ -16,7 +16,7 @@ use bytes::Bytes;
 use super::{
     Batch, Feed, FeedSource, Sink, SinkError, SourceError, check,
     feed::frame,
-    files::{lock, map, sync_names},
+    files::{Lock, lock, map, sync_names},
     names,
     tail::{Scan, Tail, blocking, failed},
 };
@@ -80,7 +80,7 @@ const NOT_AS_SEEN: &str = "the file is not what readers have seen";
 
 struct Writer {
     dir: PathBuf,
-    _lock: File,
+    _lock: Lock,
     clock: fn() -> SystemTime,
     feed: Feed,
     /// The last file, which is appended to until the next day.

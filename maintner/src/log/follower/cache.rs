@@ -12,7 +12,7 @@ use sha2::{Digest, Sha224};
 use crate::{
     log::{
         Segment, Sha224Sum, SourceError,
-        files::{self, lock, map},
+        files::{self, Lock, lock, map},
         names::{self, Name},
     },
     reclog::Records,
@@ -38,7 +38,7 @@ pub(super) struct Part {
 
 impl Cache {
     /// Locks the directory against other processes, if nobody else has.
-    pub(super) fn lock(&self) -> Result<Option<File>, SourceError> {
+    pub(super) fn lock(&self) -> Result<Option<Lock>, SourceError> {
         fs::create_dir_all(&self.dir).map_err(failed("make", &self.dir))?;
         lock(&self.dir).map_err(failed("lock", &self.dir))
     }

@@ -1,6 +1,6 @@
 //! Bringing segments into the copy of a log.
 
-use std::{fs::File, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use bytes::Bytes;
 use reqwest::Url;
@@ -10,7 +10,7 @@ use super::{
     cache::{Cache, Part, failed},
     net::{Failure, Remote, Server},
 };
-use crate::log::{Segment, Sha224Sum, SourceError};
+use crate::log::{Segment, Sha224Sum, SourceError, files::Lock};
 
 /// Tries of a request for a segment, as the original's.
 const SEGMENT_TRIES: u32 = 10;
@@ -65,7 +65,7 @@ impl Fetcher {
     }
 
     /// Waits until no other process changes the cache.
-    pub(super) async fn lock(&self) -> Result<File, SourceError> {
+    pub(super) async fn lock(&self) -> Result<Lock, SourceError> {
         loop {
             let cache = self.cache.clone();
             if let Some(lock) = blocking(move || cache.lock()).await? {

@@ -2,8 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
-    io,
+    fs, io,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::SystemTime,
@@ -12,7 +11,7 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    log::files::{lock, map, options, sync_names},
+    log::files::{Lock, lock, map, options, sync_names},
     reclog::Storage,
 };
 
@@ -70,7 +69,7 @@ pub struct Entry {
 #[derive(Debug)]
 pub struct LocalDir {
     path: PathBuf,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl LocalDir {
