@@ -61,6 +61,10 @@ pub(crate) struct Run {
     #[cfg(feature = "object-store")]
     #[arg(long, value_name = "URL", env = "MAINTNERD_LOG_URL")]
     pub(crate) log: Option<String>,
+    /// Where anybody may fetch sealed segments: the public address of the bucket, or of a copy of the folder. Followers are
+    /// sent there; those of the Go program want https://storage.googleapis.com/BUCKET
+    #[arg(long, value_name = "URL", env = "MAINTNERD_SEGMENTS_URL", value_parser = http_url)]
+    pub(crate) segments_url: Option<String>,
     /// Address for browsers and followers; port 0 takes a free one
     #[arg(
         long,
@@ -77,6 +81,18 @@ pub(crate) struct Run {
     /// Load the log, tell what is in it, and stop
     #[arg(long, conflicts_with = "sync_and_quit")]
     pub(crate) init_and_quit: bool,
+}
+
+/// An address without a slash at its end.
+fn http_url(text: &str) -> Result<String, &'static str> {
+    let url = text.trim_end_matches('/');
+    let host = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"));
+    match host {
+        Some(host) if !host.is_empty() => Ok(url.to_owned()),
+        _ => Err("it looks like https://bucket.example.org/folder"),
+    }
 }
 
 /// Flags of the Go program have one dash.

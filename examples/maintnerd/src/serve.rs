@@ -10,7 +10,7 @@ use maintner::{
     api::Service,
     corpus::{live::Follower, snapshot_file::SnapshotDir},
     leader::Leader,
-    log::{SegmentLog, server::LogServer},
+    log::{Segment, SegmentLog, server::LogServer},
     pages::Pages,
     sync::{self, Progress, Wake, git::GitRepo},
 };
@@ -61,6 +61,7 @@ pub(crate) async fn run(args: cli::Run) -> anyhow::Result<()> {
             tls: &args.tls,
             folder: &folder,
             log: bucket.map_or(&*folder, Path::new),
+            segments_url: args.segments_url,
         }),
         None => None,
     };
@@ -158,6 +159,8 @@ struct Place<'a> {
     folder: &'a Path,
     /// The folder, or the address of the bucket.
     log: &'a Path,
+    /// Where sealed segments are fetched, if not here.
+    segments_url: Option<String>,
 }
 
 async fn serve(
@@ -186,11 +189,20 @@ async fn serve(
         pollers.spawn(sync::keep(repo, leader.outlet(), Wake::new(), progress));
     }
     let questions = Service::new(leader.corpus().clone()).into_server();
+    let elsewhere = place.segments_url;
+    let segments_url = move |segment: &Segment| {
+        let folder = elsewhere.as_deref()?;
+        Some(format!("{folder}/{}", segment.file_name()))
+    };
     let app = Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/status", get(status_of).with_state(status))
         .route_service("/apipb.MaintnerService/{method}", questions)
-        .merge(LogServer::new(log.feed().clone()).router())
+        .merge(
+            LogServer::new(log.feed().clone())
+                .public_urls(segments_url)
+                .router(),
+        )
         .merge(
             Pages::new(leader.corpus().clone())
                 .title(title)
