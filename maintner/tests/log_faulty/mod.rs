@@ -86,6 +86,11 @@ impl Faulty {
         self
     }
 
+    /// Works again.
+    pub(crate) fn revive(&self) {
+        self.state.lock().unwrap().dead = false;
+    }
+
     pub(crate) fn calls(&self) -> usize {
         self.state.lock().unwrap().calls
     }

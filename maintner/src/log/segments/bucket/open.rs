@@ -40,7 +40,7 @@ pub(super) async fn open(
     // Fetched before anybody is stopped: sealed segments stay as they are.
     let mut sealed: Vec<(Segment, Bytes)> = Vec::new();
     let mut epoch = None;
-    for _ in 0..CLAIMS {
+    'claims: for _ in 0..CLAIMS {
         let (encoded, version) = match objects.get(head::NAME, MAX_HEAD).await {
             Err(Error::NotFound { .. }) => {
                 begin(&objects, options).await?;
@@ -57,9 +57,18 @@ pub(super) async fn open(
         if *epoch.get_or_insert(head.epoch) != head.epoch {
             return Err(OpenError::Taken);
         }
-        for segment in head.sealed().into_iter().flatten().skip(sealed.len()) {
-            let bytes = fetch(&objects, &cache, &segment, options.verify).await?;
-            sealed.push((segment, bytes));
+        let listed = head.sealed().unwrap_or_default();
+        // A leader that was not told that it has sealed a segment may let it grow on.
+        let same = sealed.iter().zip(&listed);
+        let same = same.take_while(|((known, _), listed)| known == *listed);
+        sealed.truncate(same.count());
+        for segment in &listed[sealed.len()..] {
+            match fetch(&objects, &cache, segment, options.verify).await {
+                Ok(bytes) => sealed.push((*segment, bytes)),
+                Err(error) if is_current(&objects, &encoded).await => return Err(error),
+                // Nobody needs it any more.
+                Err(_) => continue 'claims,
+            }
         }
         let mut next = head.clone();
         next.epoch += 1;
@@ -80,15 +89,12 @@ pub(super) async fn open(
         };
         match led.swap(next, newest).await {
             Ok(()) => {
-                let grown = led.grown().await?;
-                for (segment, bytes) in sealed {
-                    feed.seal(segment, bytes);
-                }
-                led.sum.update(&grown);
-                feed.push(&grown);
-                led.find_litter(feed).await?;
-                led.tidy().await;
-                return Ok(led);
+                return match led.begin(sealed, feed).await {
+                    // What is there is of somebody who came still later.
+                    Err(_) if matches!(led.leads().await, Ok(false)) => Err(OpenError::Taken),
+                    Err(error) => Err(error),
+                    Ok(()) => Ok(led),
+                };
             }
             // Another wrote in between.
             Err(NotSwapped::Fenced) => {}
@@ -121,18 +127,20 @@ async fn begin(objects: &Objects, options: &SegmentOptions) -> Result<(), OpenEr
     let grown = sealed.pop_if(|last| !is_full(last.size, options.segment_size));
     let grown = grown.map(|segment| (segment, names::sealed(&segment)));
     let mut head = Head::new(&sealed, grown);
-    // Of two objects of a segment the older one, as in the original.
-    let is_older = |name: &String| match Name::parse(name) {
+    // Of two objects of a segment the older one, as in the original; and pieces of a head that was
+    // removed.
+    let is_nobodys = |name: &String| match Name::parse(name) {
         Some(Name::Sealed(number, _)) => found
             .sealed
             .get(&number)
             .is_some_and(|(newer, _)| newer.name != *name),
-        _ => false,
+        Some(Name::Growing(_)) => false,
+        None => epoch_of(name).is_some(),
     };
     head.remove = entries
         .into_iter()
         .map(|entry| entry.name)
-        .filter(is_older)
+        .filter(is_nobodys)
         .collect();
     let head = head.encode(b"");
     let head = head.map_err(|error| failed("write", head::NAME)(io::Error::other(error)))?;
@@ -158,6 +166,12 @@ async fn begin(objects: &Objects, options: &SegmentOptions) -> Result<(), OpenEr
             Err(error) => return Err(not_done("read", head::NAME)(error)),
         }
     }
+}
+
+/// Whether the head is still this one.
+async fn is_current(objects: &Objects, encoded: &Bytes) -> bool {
+    let found = objects.get(head::NAME, MAX_HEAD).await;
+    found.is_ok_and(|(bytes, _)| bytes == *encoded)
 }
 
 /// A sealed segment.
@@ -199,6 +213,19 @@ async fn read(objects: &Objects, name: &str, size: u64) -> Result<Bytes, OpenErr
 }
 
 impl Led {
+    /// Shows the log, which is this leader's now, and tidies up.
+    async fn begin(&mut self, sealed: Vec<(Segment, Bytes)>, feed: &Feed) -> Result<(), OpenError> {
+        let grown = self.grown().await?;
+        for (segment, bytes) in sealed {
+            feed.seal(segment, bytes);
+        }
+        self.sum.update(&grown);
+        feed.push(&grown);
+        self.find_litter(feed).await?;
+        self.tidy().await;
+        Ok(())
+    }
+
     /// All of the segment that grows.
     async fn grown(&self) -> Result<Vec<u8>, OpenError> {
         let mut bytes = Vec::new();
@@ -219,6 +246,8 @@ impl Led {
     }
 
     /// Looks for what leaders have left that were interrupted: it is to be removed.
+    ///
+    /// Only what will never be needed: somebody who came later may be at work already.
     async fn find_litter(&mut self, feed: &Feed) -> Result<(), OpenError> {
         let listed = self.objects.list().await;
         let sealed = self.head.sealed().unwrap_or_default();
@@ -230,14 +259,24 @@ impl Led {
                 continue;
             }
             let is_litter = match Name::parse(&name) {
+                // The segment as it is: it may be sealed like this.
+                Some(_)
+                    if feed
+                        .growing_segment()
+                        .is_some_and(|all| names::sealed(&all) == name) =>
+                {
+                    continue;
+                }
                 Some(Name::Sealed(number, _)) if number <= growing => {
                     let all = feed.read(number, 0..u64::MAX).unwrap_or_default();
                     let bytes = read(&self.objects, &name, object.size).await?;
                     all.starts_with(&bytes)
                 }
                 Some(_) => false,
-                None if is_piece(&name) => true,
-                None => continue,
+                None => match epoch_of(&name) {
+                    Some(epoch) if epoch <= self.head.epoch => true,
+                    _ => continue,
+                },
             };
             if !is_litter {
                 return Err(wrong(format!(
@@ -253,13 +292,11 @@ impl Led {
     }
 }
 
-/// Whether this is the name of a piece. A leader's that leads no more, if this one has not begun.
-fn is_piece(name: &str) -> bool {
-    let number = name
-        .split('.')
-        .next()
-        .and_then(|number| number.parse().ok());
-    number.is_some_and(|number| name.starts_with(&piece_prefix(number)))
+/// Which leader wrote this piece; `None` if it is none.
+fn epoch_of(name: &str) -> Option<u64> {
+    let number = name.split('.').next()?.parse().ok()?;
+    let place = name.strip_prefix(&piece_prefix(number))?;
+    place.split('-').next()?.parse().ok()
 }
 
 /// A name that nobody else has.

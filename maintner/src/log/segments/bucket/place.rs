@@ -113,6 +113,12 @@ impl Led {
         put.await.map_err(NotSwapped::Store)
     }
 
+    /// Whether nobody has taken the log over.
+    pub(super) async fn leads(&self) -> Result<bool, Error> {
+        let (bytes, _) = self.objects.get(head::NAME, MAX_HEAD).await?;
+        Ok(Head::decode(&bytes).is_some_and(|(head, _)| head.leader == self.leader))
+    }
+
     /// Removes what the head says that nobody needs.
     pub(super) async fn tidy(&mut self) {
         self.objects.remove(&mut self.remove).await;
@@ -185,9 +191,7 @@ impl Led {
             return Ok(());
         };
         // Who leads no more leaves nothing behind.
-        let found = self.objects.get(head::NAME, MAX_HEAD).await;
-        let (bytes, _) = found.map_err(NotSwapped::Store)?;
-        if Head::decode(&bytes).is_none_or(|(head, _)| head.leader != self.leader) {
+        if !self.leads().await.map_err(NotSwapped::Store)? {
             return Err(NotSwapped::Fenced);
         }
         let bytes = self.flush(feed, &segment).await?;
