@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use futures_util::FutureExt;
 use maintner::log::{
     FollowOptions, Follower, OpenError, SegmentLog, SegmentOptions, Sink, SinkError,
