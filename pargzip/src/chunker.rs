@@ -56,7 +56,7 @@ impl Chunker {
     }
 
     fn len(&self) -> usize {
-        self.chunk.input().len()
+        self.chunk.input.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -71,14 +71,20 @@ impl Chunker {
         self.settings.chunk_size - self.len()
     }
 
+    /// Makes room for `len` bytes in all: as many as a small input has, or all there may be.
+    fn reserve(&mut self, len: usize) {
+        let most = self.settings.chunk_size;
+        self.chunk.input.reserve(match len {
+            ..=SMALL => most.min(SMALL),
+            _ => most,
+        });
+    }
+
     /// Takes as much of `data` as there is room for.
     pub(crate) fn extend(&mut self, data: &[u8]) -> usize {
-        let room = self.room();
-        let now = &data[..data.len().min(room)];
-        if self.len() + now.len() > SMALL {
-            self.chunk.bytes.reserve_exact(room);
-        }
-        self.chunk.bytes.extend_from_slice(now);
+        let now = &data[..data.len().min(self.room())];
+        self.reserve(self.len() + now.len());
+        self.chunk.input.extend(now);
         self.total += now.len() as u64;
         now.len()
     }
@@ -86,11 +92,15 @@ impl Chunker {
     /// Reads until the chunk is full, or the reader at its end or failing.
     pub(crate) fn read(&mut self, reader: &mut (impl Read + ?Sized)) -> io::Result<u64> {
         let before = self.len();
-        let room = self.room();
-        if before > 0 || self.begun {
-            self.chunk.bytes.reserve_exact(room);
+        let mut result = Ok(1);
+        while let Ok(1..) = result
+            && !self.is_full()
+        {
+            // What follows one chunk is likely to fill another.
+            let begun = self.begun || !self.is_empty();
+            self.reserve(if begun { self.settings.chunk_size } else { 1 });
+            result = self.chunk.input.read(reader, self.room());
         }
-        let result = reader.take(room as u64).read_to_end(&mut self.chunk.bytes);
         let read = (self.len() - before) as u64;
         self.total += read;
         result.map(|_| read)
@@ -103,35 +113,32 @@ impl Chunker {
 
     /// The present chunk, to be handed over. [`Self::give`] is to follow.
     pub(crate) fn take(&mut self) -> Chunk {
-        self.begun = true;
-        if self.settings.layout == Layout::Single {
-            let bytes = &self.chunk.bytes;
-            self.window.clear();
-            self.window
-                .extend_from_slice(&bytes[bytes.len().saturating_sub(WINDOW)..]);
-        }
+        self.end_chunk();
         std::mem::take(&mut self.chunk)
     }
 
     /// Goes on with another buffer, after [`Self::take`].
     pub(crate) fn give(&mut self, spare: Chunk) {
         self.chunk = spare;
-        self.chunk.bytes.clear();
-        self.chunk.bytes.extend_from_slice(&self.window);
-        self.chunk.dictionary = self.window.len();
+        self.chunk.input.clear();
+        self.chunk.dictionary.clone_from(&self.window);
     }
 
     /// Goes on with the same buffer, its content being done with.
     pub(crate) fn reuse(&mut self) {
+        let chunk = self.take();
+        self.give(chunk);
+    }
+
+    fn end_chunk(&mut self) {
         self.begun = true;
-        let bytes = &mut self.chunk.bytes;
-        let begin = match self.settings.layout {
-            Layout::Single => bytes.len().saturating_sub(WINDOW),
-            _ => bytes.len(),
-        };
-        bytes.copy_within(begin.., 0);
-        bytes.truncate(bytes.len() - begin);
-        self.chunk.dictionary = bytes.len();
+        if self.settings.layout == Layout::Single {
+            let input = self.chunk.input.bytes();
+            let passed = (self.window.len() + input.len()).saturating_sub(WINDOW);
+            self.window.drain(..passed.min(self.window.len()));
+            let from = input.len().saturating_sub(WINDOW);
+            self.window.extend_from_slice(&input[from..]);
+        }
     }
 
     /// What is left at the end, which may be an empty chunk if there would be no member without.

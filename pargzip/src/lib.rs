@@ -46,6 +46,7 @@
 
 #[cfg(feature = "tokio")]
 mod async_writer;
+mod buffer;
 mod builder;
 mod chunker;
 mod deflate;

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::buffer::Buffer;
 use crate::engine::{self, Engine, Stream, stored_len};
 use crate::layout::{BGZF_BLOCK, Layout, TRAILER_LEN};
 use crate::sample;
@@ -12,15 +13,8 @@ pub(crate) const FRONT: usize = 10;
 /// Input of one job: a chunk, and for [`Layout::Single`] what lies before it.
 #[derive(Debug, Default)]
 pub(crate) struct Chunk {
-    pub(crate) bytes: Vec<u8>,
-    /// How many of the bytes are the dictionary, and belong to the chunk before.
-    pub(crate) dictionary: usize,
-}
-
-impl Chunk {
-    pub(crate) fn input(&self) -> &[u8] {
-        &self.bytes[self.dictionary..]
-    }
+    pub(crate) input: Buffer,
+    pub(crate) dictionary: Vec<u8>,
 }
 
 /// A compressed chunk. The buffer is never shortened, so that using it again needs no clearing, and what was never written
@@ -88,7 +82,7 @@ impl Compressor {
 
     /// Replaces `output` by what the chunk becomes.
     pub(crate) fn compress(&mut self, chunk: &Chunk, output: &mut Output) {
-        let input = chunk.input();
+        let input = chunk.input.bytes();
         let store = sample::incompressible(input);
         match &mut self.codec {
             Codec::Parts(stream) => {
@@ -138,10 +132,10 @@ fn member(layout: Layout, engine: &mut Option<&mut Engine>, input: &[u8], output
 }
 
 fn part(stream: Option<&mut Stream>, chunk: &Chunk, output: &mut Output) {
-    let (dictionary, input) = chunk.bytes.split_at(chunk.dictionary);
+    let input = chunk.input.bytes();
     let limit = stored_len(input.len());
     let room = output.room(limit);
-    let deflated = stream.and_then(|stream| stream.part(dictionary, input, room));
+    let deflated = stream.and_then(|stream| stream.part(&chunk.dictionary, input, room));
     output.end += deflated.unwrap_or_else(|| {
         engine::store(input, room, false);
         limit
