@@ -10,7 +10,7 @@ mod log_peer;
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::TryStreamExt;
+use futures_util::{TryStreamExt, future::join_all};
 use log_common::{Reader, contents, payload, payloads, records};
 use log_faulty::{Fault, Faulty};
 use maintner::log::{
@@ -258,6 +258,34 @@ async fn failing_requests_lose_nothing() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_burst_of_appends_takes_few_writes() {
+    let store = Arc::new(InMemory::new());
+    // An object may not be replaced as often as one likes.
+    let client = Faulty::over(&store).busy(3);
+    let log = SegmentLog::open_bucket(bucket(client.clone()), SegmentOptions::default())
+        .await
+        .unwrap();
+    let before = client.calls();
+    let all = payloads(100, 300);
+    let appends = all.iter().map(|payload| {
+        let mut log = log.clone();
+        async move { log.append(std::slice::from_ref(payload)).await.unwrap() }
+    });
+    let told = join_all(appends).await;
+    let told: Vec<u8> = told
+        .iter()
+        .flatten()
+        .flat_map(|batch| batch.bytes.to_vec())
+        .collect();
+    assert_eq!(contents(log.feed()), [told]);
+    assert_eq!(records(&contents(log.feed())), all);
+    // The first by itself, the others together; each is tried four times, and seen before again.
+    let writes = client.calls() - before;
+    assert!(writes <= 2 * (4 + 3), "{writes}");
+    assert_eq!(contents(open(&store).await.feed()), contents(log.feed()));
 }
 
 #[tokio::test]

@@ -13,8 +13,8 @@ use futures_util::{
 };
 use maintner::log::object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, memory::InMemory,
-    path::Path,
+    ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    memory::InMemory, path::Path,
 };
 
 /// What happens to a call.
@@ -52,6 +52,8 @@ struct State {
     hook: Option<(usize, Hook)>,
     dead: bool,
     read_only: bool,
+    /// How often an object that is replaced is refused first, and how often it was since.
+    busy: (u32, u32),
     /// A call that is still under way, and before which call it arrives.
     late: Option<(usize, Put)>,
 }
@@ -83,6 +85,12 @@ impl Faulty {
         hook: impl FnOnce() -> BoxFuture<'static, ()> + Send + 'static,
     ) -> Self {
         self.state.lock().unwrap().hook = Some((call, Box::new(hook)));
+        self
+    }
+
+    /// Refuses to replace an object so often each time, as stores do when it is replaced too often.
+    pub(crate) fn busy(self, times: u32) -> Self {
+        self.state.lock().unwrap().busy = (times, 0);
         self
     }
 
@@ -123,6 +131,13 @@ impl Faulty {
             }
             _ => Now::Go,
         })
+    }
+
+    fn is_busy(&self, options: &PutOptions) -> bool {
+        let (times, refused) = &mut self.state.lock().unwrap().busy;
+        let is_busy = matches!(options.mode, PutMode::Update(_)) && refused < times;
+        *refused = if is_busy { *refused + 1 } else { 0 };
+        is_busy
     }
 
     async fn wrap<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
@@ -175,6 +190,10 @@ impl ObjectStore for Faulty {
         let late = (path.clone(), payload.clone(), options.clone());
         match self.call().await? {
             Now::Go if self.state.lock().unwrap().read_only => Err(broken()),
+            Now::Go if self.is_busy(&options) => Err(Error::Generic {
+                store: "faulty",
+                source: "429 Too Many Requests".into(),
+            }),
             Now::Go => self.store.put_opts(path, payload, options).await,
             Now::Fail(Fault::Before | Fault::Dead | Fault::ReadOnly) => Err(broken()),
             Now::Fail(Fault::Unsupported) => Err(unsupported()),

@@ -17,7 +17,7 @@ use bytes::Bytes;
 pub use bucket::{Bucket, BucketError};
 pub use dir::{Dir, Entry, LocalDir, MemoryDir};
 use files::Files;
-use writer::{Place, Writer};
+use writer::{Place, Queue, Writer};
 
 use super::{Batch, Feed, FeedSource, SEGMENT_SIZE, Sink, SinkError};
 use crate::reclog;
@@ -47,7 +47,7 @@ impl Default for SegmentOptions {
 ///
 /// Sealed segments are `NNNN.<sha224>.mutlog`, the last one grows as `NNNN.growing.mutlog`. What
 /// readers see is on disk first, and stays as it is: whenever the process ends, however it ends,
-/// the next one has all that anybody has seen. Clones are the same log.
+/// the next one has all that anybody has seen. Clones are the same log; their appends share commits.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -65,6 +65,9 @@ impl Default for SegmentOptions {
 pub struct SegmentLog {
     feed: Feed,
     writer: Arc<Mutex<Writer>>,
+    /// What waits while another append is under way goes out in one.
+    queue: Arc<Queue>,
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Why a [`SegmentLog`] cannot be opened.
@@ -163,7 +166,12 @@ impl SegmentLog {
             let feed = Feed::new();
             let place = open(&feed)?;
             let writer = Arc::new(Mutex::new(Writer::new(place, segment_size, feed.clone())));
-            Ok(Self { feed, writer })
+            Ok(Self {
+                feed,
+                writer,
+                queue: Arc::default(),
+                turn: Arc::default(),
+            })
         });
         opened.await.unwrap_or_else(|error| {
             Err(OpenError::Io {
@@ -198,19 +206,27 @@ impl SegmentLog {
 
 impl Sink for SegmentLog {
     async fn append(&mut self, payloads: &[Bytes]) -> Result<Vec<Batch>, SinkError> {
-        let writer = Arc::clone(&self.writer);
-        let payloads = payloads.to_vec();
+        let mut answered = self.queue.push(payloads);
+        let _turn = self.turn.lock().await;
+        // It may have gone out with another's.
+        if let Ok(result) = answered.try_recv() {
+            return result;
+        }
+        let (writer, queue) = (Arc::clone(&self.writer), Arc::clone(&self.queue));
         // Goes on if this future is dropped: what is written is shown.
         let appended = tokio::task::spawn_blocking(move || {
             let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
-            writer.append(&payloads)
+            writer.append(queue.take());
         });
-        appended.await.unwrap_or_else(|error| {
-            Err(SinkError::Io {
-                action: "append to",
-                source: io::Error::other(error),
-            })
-        })
+        appended.await.map_err(broke_off)?;
+        answered.await.map_err(broke_off)?
+    }
+}
+
+fn broke_off(error: impl std::error::Error + Send + Sync + 'static) -> SinkError {
+    SinkError::Io {
+        action: "append to",
+        source: io::Error::other(error),
     }
 }
 

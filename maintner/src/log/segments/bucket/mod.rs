@@ -30,9 +30,18 @@ use super::{Feed, OpenError, SegmentOptions};
 /// has not seen the newest one fails to, so there is never more than one that writes: whoever comes
 /// last. Objects that nobody needs any more are removed.
 ///
+/// Stores limit how often an object is replaced: Google's to about once a second. What they refuse
+/// (429, 503) is tried again, after longer and longer waits. Appends that wait meanwhile, those of
+/// clones of the log, go out in one write; one after the other, each takes as long as the store
+/// wants. A [`Leader`](crate::leader::Leader) appends what has piled up, and never gives up.
+///
 /// When the log is closed, the segment that grows becomes a `NNNN.<sha224>.mutlog`, too. Then the
 /// original's programs have all of the log in the bucket, and may go on with it; to come back after
 /// that, remove `log.head`.
+///
+/// Remove it only then. Of a leader that was killed it has the newest records, and it alone knows the
+/// objects with those before: without it, all that was not sealed is gone, though followers have seen
+/// it. They are told of a split.
 ///
 /// ```
 /// use std::sync::Arc;
