@@ -1,32 +1,18 @@
 //! Files of logs.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions},
     io,
     path::Path,
 };
 
 use bytes::Bytes;
 
-/// A directory is somebody's as long as this is there.
-#[derive(Debug)]
-pub(super) struct Lock(File);
+use crate::reclog::Lock;
 
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // Closing the file would not do: a child process that is just being started has it, too.
-        let _ = self.0.unlock();
-    }
-}
-
-/// Locks a directory, if nobody else has.
+/// Locks a directory, for as long as what this gives is there, if nobody else has.
 pub(super) fn lock(dir: &Path) -> io::Result<Option<Lock>> {
-    let lock = options().open(dir.join(".lock"))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(Some(Lock(lock))),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
+    Lock::take(options().open(dir.join(".lock"))?)
 }
 
 /// Reads and writes a file, which is its owner's only, as the original's are.
@@ -56,21 +42,4 @@ pub(super) fn sync_names(dir: &Path) -> io::Result<()> {
         File::open(dir)?.sync_all()?;
     }
     Ok(())
-}
-
-#[cfg(all(test, unix))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lock_ends_though_a_child_has_the_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let held = lock(dir.path()).unwrap().unwrap();
-        assert!(lock(dir.path()).unwrap().is_none());
-        // What a child has between fork and exec.
-        let inherited = held.0.try_clone().unwrap();
-        drop(held);
-        assert!(lock(dir.path()).unwrap().is_some());
-        drop(inherited);
-    }
 }

@@ -2,14 +2,14 @@
 
 use std::{
     ffi::OsString,
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, OpenOptions},
     io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
 use super::{
     DEFAULT_MAX_PAYLOAD, Header, Record,
-    storage::{Cursor, Storage, write_all},
+    storage::{Cursor, Lock, Storage, write_all},
     sums::{self, Sum},
     verify::{Report, SumsState, scan},
 };
@@ -119,6 +119,8 @@ pub struct Cut {
 pub struct Appender<S = File> {
     log: S,
     sums: Option<S>,
+    /// On the log, if it is a file that was locked.
+    _lock: Option<Lock>,
     end: u64,
     records: u64,
     max_payload: u64,
@@ -134,16 +136,12 @@ impl Appender {
     /// A damaged log whose damage is not at its end is refused and left as it is.
     pub fn open(path: &Path, options: &Options) -> Result<(Self, Recovery), OpenError> {
         let log = open_file(path, options.create)?;
-        match log.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(OpenError::InUse { path: path.into() });
-            }
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
-            Err(TryLockError::Error(source)) => {
-                return Err(failed_to("lock", path)(source));
-            }
-        }
+        let lock = match log.try_clone().and_then(Lock::take) {
+            Ok(Some(lock)) => Some(lock),
+            Ok(None) => return Err(OpenError::InUse { path: path.into() }),
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => None,
+            Err(source) => return Err(failed_to("lock", path)(source)),
+        };
         let sums_path = beside(path, ".sum");
         let sums = options
             .checksums
@@ -158,8 +156,9 @@ impl Appender {
             saved_to = Some(path);
             Ok(())
         };
-        let (appender, mut recovery) =
+        let (mut appender, mut recovery) =
             Self::over(log, sums, options, keep).map_err(|error| error.at(path))?;
+        appender._lock = lock;
         if let Some(cut) = &mut recovery.cut {
             cut.saved_to = saved_to;
         }
@@ -259,6 +258,7 @@ impl<S: Storage> Appender<S> {
         let appender = Self {
             log,
             sums,
+            _lock: None,
             end: report.good_end,
             records: report.records,
             max_payload: options.max_payload,
@@ -338,7 +338,8 @@ impl<S: Storage> Appender<S> {
         &self.log
     }
 
-    /// The storages of log and checksums; the latter is gone if it could not be written.
+    /// The storages of log and checksums; the latter is gone if it could not be written. A file is
+    /// locked no more.
     pub fn into_storage(self) -> (S, Option<S>) {
         (self.log, self.sums)
     }
@@ -400,4 +401,23 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_ends_though_a_child_has_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let open = || Appender::open(&path, &Options::default());
+        let (appender, _) = open().unwrap();
+        assert!(matches!(open(), Err(OpenError::InUse { .. })));
+        // What a child has between fork and exec.
+        let inherited = appender.storage().try_clone().unwrap();
+        drop(appender);
+        assert!(open().is_ok());
+        drop(inherited);
+    }
 }

@@ -53,6 +53,7 @@ pub use error::{Error, ReadError};
 pub use header::Header;
 pub use reader::Reader;
 pub use records::{Record, Records, find_record};
+pub(crate) use storage::Lock;
 pub use storage::Storage;
 pub use verify::{Damage, Fault, Report, SumsState, verify};
 

@@ -1,6 +1,9 @@
 //! What a log needs of a file.
 
-use std::{fs::File, io};
+use std::{
+    fs::{File, TryLockError},
+    io,
+};
 
 /// A growing array of bytes that outlives the process: a file, or something that fails on purpose.
 pub trait Storage: Send {
@@ -78,6 +81,28 @@ impl<S: Storage + ?Sized> Storage for Box<S> {
 
     fn sync(&mut self) -> io::Result<()> {
         (**self).sync()
+    }
+}
+
+/// A lock on a file, for as long as this is there.
+#[derive(Debug)]
+pub(crate) struct Lock(File);
+
+impl Lock {
+    /// Locks a file, unless somebody else has it locked.
+    pub(crate) fn take(file: File) -> io::Result<Option<Self>> {
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file would not do: a child process that is just being started has it, too.
+        let _ = self.0.unlock();
     }
 }
 

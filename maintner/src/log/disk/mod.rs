@@ -16,11 +16,11 @@ use bytes::Bytes;
 use super::{
     Batch, Feed, FeedSource, Sink, SinkError, SourceError, check,
     feed::frame,
-    files::{Lock, lock, map, sync_names},
+    files::{lock, map, sync_names},
     names,
     tail::{Scan, Tail, blocking, failed},
 };
-use crate::reclog::{self, Appender, Options};
+use crate::reclog::{self, Appender, Lock, Options};
 
 /// A log in a directory, one file `maintner-YYYY-MM-DD.mutlog` for each day (UTC) on which
 /// something happened. Clones are the same log.

@@ -12,10 +12,10 @@ use sha2::{Digest, Sha224};
 use crate::{
     log::{
         Segment, Sha224Sum, SourceError,
-        files::{self, Lock, lock, map},
+        files::{self, lock, map},
         names::{self, Name},
     },
-    reclog::Records,
+    reclog::{Lock, Records},
 };
 
 /// A directory with the segments that were fetched, named as the original names them.

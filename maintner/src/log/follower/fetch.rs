@@ -10,7 +10,10 @@ use super::{
     cache::{Cache, Part, failed},
     net::{Failure, Remote, Server},
 };
-use crate::log::{Segment, Sha224Sum, SourceError, files::Lock};
+use crate::{
+    log::{Segment, Sha224Sum, SourceError},
+    reclog::Lock,
+};
 
 /// Tries of a request for a segment, as the original's.
 const SEGMENT_TRIES: u32 = 10;

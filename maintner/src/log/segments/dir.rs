@@ -11,8 +11,8 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    log::files::{Lock, lock, map, options, sync_names},
-    reclog::Storage,
+    log::files::{lock, map, options, sync_names},
+    reclog::{Lock, Storage},
 };
 
 /// A place for files, of one leader. All methods block.

@@ -26,8 +26,10 @@ const LOOKS: u32 = 3;
 #[derive(Debug)]
 pub(in crate::log) struct Scan {
     dir: PathBuf,
-    /// The files that were read, in order; the last one may grow.
+    /// The files that were read, in order.
     files: Vec<LogFile>,
+    /// Whether the last of them may grow.
+    grows: bool,
     /// The digests of those that grow no more, as far as they are known.
     pub(in crate::log) sums: Sums,
 }
@@ -88,6 +90,7 @@ impl Scan {
             sums: Sums::read(&dir),
             dir,
             files: Vec::new(),
+            grows: false,
         }
     }
 
@@ -119,6 +122,7 @@ impl Scan {
     /// Shows in `feed` what is new.
     pub(in crate::log) fn refresh(&mut self, feed: &Feed) -> Result<(), SourceError> {
         let mut files = self.list()?;
+        self.forget_emptied(&files, feed);
         let mut looks = 1;
         while !self.goes_on(&files, feed) {
             // A file that gets another name may be missed.
@@ -129,7 +133,7 @@ impl Scan {
             looks += 1;
         }
         let known = self.files.len();
-        if known > 0 {
+        if self.grows {
             // It may have another name by now.
             self.files[known - 1]
                 .name
@@ -138,18 +142,34 @@ impl Scan {
             if files.len() > known && !self.seal_last(feed)? {
                 return self.begin_anew(feed);
             }
+        } else if let Some(last) = self.files.last()
+            && files[known - 1].len > last.len
+        {
+            // Its successor is gone, and it is gone on with.
+            return self.begin_anew(feed);
         }
         for (at, file) in files.iter().enumerate().skip(known) {
             if at + 1 < files.len() {
                 let (segment, bytes) = self.sealed(feed.growing().0, file)?;
-                feed.seal(segment, bytes);
+                if segment.size > 0 {
+                    feed.seal(segment, bytes);
+                }
                 self.files.push(file.clone());
             } else {
                 self.files.push(file.clone());
+                self.grows = true;
                 self.grow(feed)?;
             }
         }
         Ok(())
+    }
+
+    /// A file of which nothing was told is gone: it had a torn record, which was cut off.
+    fn forget_emptied(&mut self, files: &[LogFile], feed: &Feed) {
+        if self.grows && feed.growing().1 == 0 {
+            let gone = |last: &mut LogFile| !files.iter().any(|file| last.is(file));
+            self.grows = self.files.pop_if(gone).is_none();
+        }
     }
 
     fn last(&self) -> PathBuf {
@@ -188,10 +208,9 @@ impl Scan {
     }
 
     /// The last file has a successor: it grows no more. Whether it is what its name says.
-    fn seal_last(&self, feed: &Feed) -> Result<bool, SourceError> {
+    fn seal_last(&mut self, feed: &Feed) -> Result<bool, SourceError> {
         if let Some(segment) = feed.growing_segment() {
-            let file = self.files.last();
-            let digest = file.and_then(LogFile::digest);
+            let digest = self.files.last().and_then(LogFile::digest);
             if digest.is_some_and(|digest| digest != segment.sha224) {
                 return Ok(false);
             }
@@ -199,6 +218,9 @@ impl Scan {
             let bytes = map(&path).map_err(failed("map", &path))?;
             if (bytes.len() as u64) < segment.size {
                 return Ok(false);
+            }
+            if let Some(file) = self.files.last_mut() {
+                file.len = bytes.len() as u64;
             }
             feed.seal(segment, bytes.slice(..segment.size as usize));
         }
@@ -285,3 +307,6 @@ pub(in crate::log) fn failed(
         source,
     }
 }
+
+#[cfg(test)]
+mod tests;
