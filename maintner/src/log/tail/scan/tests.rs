@@ -1,3 +1,5 @@
+use std::fmt::Write;
+
 use super::*;
 use crate::log::{Event, Source};
 
@@ -9,7 +11,7 @@ fn told(source: &mut crate::log::FeedSource) -> (String, Vec<u64>) {
         match event.unwrap() {
             Event::Batch(batch) => {
                 let bytes = std::str::from_utf8(&batch.bytes).unwrap();
-                records += &format!("{}:{bytes} ", batch.segment);
+                write!(records, "{}:{bytes} ", batch.segment).unwrap();
             }
             Event::Split { common } => splits.push(common),
             _ => {}
