@@ -33,7 +33,7 @@ Flags of the Go buildlet are taken as well, with one dash or two: -coordinator, 
 
 /// Works for a build farm: takes trees, runs commands, streams what they print.
 #[derive(Debug, Parser)]
-#[command(name = "buildlet", before_help = EXAMPLES, after_help = AFTER, disable_version_flag = true)]
+#[command(name = "buildlet", before_help = EXAMPLES, after_help = AFTER, disable_version_flag = true, styles = example_cli::styles())]
 pub(crate) struct Args {
     /// Coordinator to join [default: localhost:8119]
     #[arg(long, value_name = "HOST:PORT", conflicts_with = "listen")]

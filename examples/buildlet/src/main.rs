@@ -4,7 +4,6 @@ mod args;
 mod fresh;
 mod join;
 
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use buildlet::reverse::{self, Event, Registration};
 use buildlet::{Buildlet, Config, EnvPolicy, stdin_closed};
-use clap::{CommandFactory, Parser};
+use clap::Parser as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
@@ -27,17 +26,16 @@ const PATIENCE: Duration = Duration::from_millis(1800);
 fn main() -> ExitCode {
     let args = Args::parse_from(args::from_go(std::env::args_os()));
     if let Some(shell) = args.completions {
-        let mut command = Args::command();
-        clap_complete::generate(shell, &mut command, "buildlet", &mut std::io::stdout());
+        example_cli::complete::<Args>(shell);
         return ExitCode::SUCCESS;
     }
     if args.version {
-        println!(
+        example_cli::say(format_args!(
             "buildlet {} (protocol {}) {}",
             env!("CARGO_PKG_VERSION"),
             buildlet::VERSION,
             buildlet::go_platform()
-        );
+        ));
         return ExitCode::SUCCESS;
     }
     let level = match args.verbose {
@@ -45,37 +43,16 @@ fn main() -> ExitCode {
         1 => "buildlet=info,revdial=info",
         _ => "debug",
     };
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_env_filter(tracing_subscriber::EnvFilter::new(level))
-        .with_target(false)
-        .init();
+    example_cli::log("BUILDLET_LOG", level);
     // Commands of the same user could otherwise read this process's memory and environment, and the key in them.
     #[cfg(target_os = "linux")]
     let _ = nix::sys::prctl::set_dumpable(false);
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            say(&format!("cannot start: {error}"));
-            return ExitCode::FAILURE;
-        }
-    };
-    let ended = runtime.block_on(work(&args));
-    // Threads that wait for a stuck file system must not keep the process.
-    runtime.shutdown_background();
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            say(&format!("{error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    example_cli::exit("buildlet", example_cli::block_on(work(&args)))
 }
 
 /// One line of progress.
 pub(crate) fn say(text: &str) {
-    eprintln!("buildlet: {text}");
+    example_cli::note(format_args!("buildlet: {text}"));
 }
 
 /// What the worker does for a living.

@@ -1,5 +1,5 @@
-//! What the programs have in common on the command line: colours of the help, logging, completions, how they stop and
-//! how they end.
+//! What the programs have in common on the command line: colours of the help, logging, output, completions, how they stop
+//! and how they end.
 //!
 //! Features: `tls`, the flags of a server with TLS; `loading`, how far a log is.
 
@@ -15,11 +15,13 @@ use tracing_subscriber::EnvFilter;
 
 #[cfg(feature = "loading")]
 mod loading;
+mod output;
 #[cfg(feature = "tls")]
 mod tls;
 
 #[cfg(feature = "loading")]
 pub use loading::{loading, loading_among};
+pub use output::{note, say, stdout};
 #[cfg(feature = "tls")]
 pub use tls::{Reach, Tls};
 
@@ -42,6 +44,8 @@ pub fn log(variable: &str, otherwise: &str) {
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
+        // Of what cannot be written, nothing can be said either.
+        .log_internal_errors(false)
         .init();
 }
 
@@ -69,14 +73,14 @@ pub fn block_on<T>(program: impl Future<Output = anyhow::Result<T>>) -> anyhow::
     result
 }
 
-/// How a program ends: 0, or 1 and the error with its causes.
+/// How a program ends: 0, or 1 and the error with its causes. That nobody reads the rest of its [output](stdout) is none.
 pub fn exit(name: &str, result: anyhow::Result<()>) -> ExitCode {
     match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            anstream::eprintln!("{name}: {error:#}");
+        Err(error) if !output::was_enough(&error) => {
+            note(format_args!("{name}: {error:#}"));
             ExitCode::FAILURE
         }
+        _ => ExitCode::SUCCESS,
     }
 }
 

@@ -1,11 +1,13 @@
 //! `coordinator init` and `coordinator check`.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Context, bail};
 use buildfarm_dashboard::config::Farm;
 use buildfarm_dashboard::detect::{self, Detected};
+use example_cli::say;
 
 use crate::cli;
 
@@ -27,8 +29,7 @@ pub(crate) fn init(args: &cli::Init) -> anyhow::Result<()> {
     let detected = detect_folder(&args.repo)?;
     let text = detected.farm.to_toml();
     if args.print {
-        print!("{text}");
-        return Ok(());
+        return Ok(example_cli::stdout().write_all(text.as_bytes())?);
     }
     let path = args.repo.join("farm.toml");
     if path.exists() && !args.force {
@@ -38,24 +39,28 @@ pub(crate) fn init(args: &cli::Init) -> anyhow::Result<()> {
         );
     }
     fs::write(&path, &text).with_context(|| format!("{} cannot be written", path.display()))?;
-    println!("Wrote {} for {}:\n", path.display(), detected.kind);
+    say(format_args!(
+        "Wrote {} for {}:\n",
+        path.display(),
+        detected.kind
+    ));
     show(&detected.farm);
-    println!("\nCommit it, and run `coordinator`.");
+    say("\nCommit it, and run `coordinator`.");
     Ok(())
 }
 
 pub(crate) fn check(args: &cli::Check) -> anyhow::Result<()> {
     let farm = Farm::load(&args.file)?;
-    println!("{} is fine:\n", args.file.display());
+    say(format_args!("{} is fine:\n", args.file.display()));
     show(&farm);
     Ok(())
 }
 
 fn show(farm: &Farm) {
     for builder in &farm.builders {
-        println!("  {:<16} on {}", builder.name, builder.host);
+        say(format_args!("  {:<16} on {}", builder.name, builder.host));
         for step in &builder.steps {
-            println!("    {:<14} {}", step.name, step.run);
+            say(format_args!("    {:<14} {}", step.name, step.run));
         }
     }
 }

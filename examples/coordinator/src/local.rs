@@ -67,9 +67,6 @@ impl LocalWorker {
         std::fs::create_dir_all(&self.workdir)?;
         let program = std::env::current_exe().context("own program file not found")?;
         let mut command = Command::new(program);
-        // Ctrl-C at the terminal is for the coordinator, which then lets its workers go in order.
-        #[cfg(unix)]
-        command.process_group(0);
         let mut child = command
             .arg("worker")
             .args([

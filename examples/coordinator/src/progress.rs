@@ -1,9 +1,9 @@
 //! What the terminal shows while the farm works.
 
-use crate::serve::say;
 use anstyle::{AnsiColor, Style};
 use buildfarm_coordinator::Event;
 use buildfarm_dashboard::record::{Build, BuildState, Outcome, Worker, WorkerState};
+use example_cli::say;
 use jiff::{Timestamp, tz::TimeZone};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
@@ -17,10 +17,10 @@ pub(crate) async fn follow(mut events: Receiver<Event>) {
                         .to_zoned(TimeZone::system())
                         .strftime("%H:%M:%S")
                         .to_string();
-                    say(&format!("{DIM}{now}{DIM:#}  {line}"));
+                    say(format_args!("{DIM}{now}{DIM:#}  {line}"));
                 }
             }
-            Err(RecvError::Lagged(missed)) => say(&format!("…  {missed} events not shown")),
+            Err(RecvError::Lagged(missed)) => say(format_args!("…  {missed} events not shown")),
             Err(RecvError::Closed) => return,
         }
     }

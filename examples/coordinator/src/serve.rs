@@ -1,6 +1,5 @@
 //! The farm itself: everything put together, from the command line to the last connection.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use buildfarm_coordinator::{Event, Farm, FarmConfig};
 use buildfarm_dashboard::config::Farm as Config;
 use buildfarm_dashboard::{default_host_type, keys};
 use buildfarm_https::{Plain, Server};
-use example_cli::Reach;
+use example_cli::{Reach, say};
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
@@ -164,11 +163,6 @@ pub(crate) async fn run(args: cli::Run) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints a line; a terminal that is gone stops nothing.
-pub(crate) fn say(line: &str) {
-    let _ = writeln!(anstream::stdout(), "{line}");
-}
-
 /// The repository to build.
 struct Repo {
     /// What git is given: an absolute path or a URL.
@@ -295,16 +289,19 @@ fn print_banner(args: &cli::Run, project: &Project, builds: &str, data: &Data, r
     } else {
         "buildlet"
     };
-    anstream::println!("\n  {bold}buildfarm{bold:#}  {}\n", project.name);
-    anstream::println!("  open      {link}{}{link:#}", reach.url);
-    anstream::println!("  builds    {builds}");
-    anstream::println!("  builders  {}", project.told);
-    anstream::println!("  workers   {workers}");
-    anstream::println!(
+    say(format_args!(
+        "\n  {bold}buildfarm{bold:#}  {}\n",
+        project.name
+    ));
+    say(format_args!("  open      {link}{}{link:#}", reach.url));
+    say(format_args!("  builds    {builds}"));
+    say(format_args!("  builders  {}", project.told));
+    say(format_args!("  workers   {workers}"));
+    say(format_args!(
         "  add one   {buildlet} --coordinator {} --key-file {}",
         reach.elsewhere,
         data.join_key_path().display()
-    );
-    anstream::println!("  data      {}", data.root.display());
-    anstream::println!("  stop      Ctrl-C\n");
+    ));
+    say(format_args!("  data      {}", data.root.display()));
+    say(format_args!("  stop      Ctrl-C\n"));
 }

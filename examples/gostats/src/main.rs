@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     collections::HashMap,
+    io::{BufWriter, Write},
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -51,8 +52,9 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         corpus.shutdown().await;
         Ok((snapshot, took))
     })?;
+    let mut out = BufWriter::new(example_cli::stdout());
     if cli.time_load {
-        println!("{}", loaded(&snapshot, took));
+        writeln!(out, "{}", loaded(&snapshot, took))?;
     }
     if let Some(most) = cli.modified_files {
         let (server, name) = cli.project.split_once('/').unwrap_or((&cli.project, ""));
@@ -66,10 +68,10 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
             .into_iter()
             .take(most)
         {
-            println!("{changes:6} {path}");
+            writeln!(out, "{changes:6} {path}")?;
         }
     }
-    Ok(())
+    Ok(out.flush()?)
 }
 
 fn loaded(snapshot: &Snapshot, took: Duration) -> String {

@@ -24,10 +24,7 @@ impl Board {
 
     /// Prints a line.
     pub(crate) fn say(&self, line: &str) {
-        // A terminal that is gone stops nothing.
-        self.0.suspend(|| {
-            let _ = std::io::Write::write_fmt(&mut anstream::stdout(), format_args!("{line}\n"));
-        });
+        self.0.suspend(|| example_cli::say(line));
     }
 
     fn say_now(&self, line: &str) {

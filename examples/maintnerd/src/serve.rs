@@ -270,20 +270,29 @@ fn print_banner(place: &Place<'_>, repos: &[GitRepo]) {
     let bold = anstyle::Style::new().bold();
     let link = anstyle::AnsiColor::Cyan.on_default().underline();
     let reach = Reach::new(place.server.local_addr(), place.tls);
-    anstream::println!("\n  {bold}maintnerd{bold:#}\n");
-    anstream::println!("  open     {link}{}{link:#}", reach.url);
+    example_cli::say(format_args!("\n  {bold}maintnerd{bold:#}\n"));
+    example_cli::say(format_args!("  open     {link}{}{link:#}", reach.url));
     for repo in repos {
-        anstream::println!("  mirrors  {} ({})", repo.project(), repo.path().display());
+        example_cli::say(format_args!(
+            "  mirrors  {} ({})",
+            repo.project(),
+            repo.path().display()
+        ));
     }
-    anstream::println!("  follow   {}logs", reach.url);
+    example_cli::say(format_args!("  follow   {}logs", reach.url));
     if reach.is_public {
         let elsewhere = &reach.elsewhere;
-        anstream::println!("           https://{elsewhere}/logs from other machines");
+        example_cli::say(format_args!(
+            "           https://{elsewhere}/logs from other machines"
+        ));
         if place.tls.tls_cert.is_none() {
             let certificate = place.folder.join("dev-cert.pem");
-            anstream::println!("           who trust {}", certificate.display());
+            example_cli::say(format_args!(
+                "           who trust {}",
+                certificate.display()
+            ));
         }
     }
-    anstream::println!("  log      {}", place.log.display());
-    anstream::println!("  stop     Ctrl-C\n");
+    example_cli::say(format_args!("  log      {}", place.log.display()));
+    example_cli::say(format_args!("  stop     Ctrl-C\n"));
 }

@@ -4,7 +4,11 @@ mod cli;
 mod print;
 mod query;
 
-use std::{io::ErrorKind, process::ExitCode, time::Duration};
+use std::{
+    io::{BufWriter, Write},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use clap::Parser as _;
@@ -46,15 +50,13 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         let opening = godata::Options::from_env().begin(&log).await?;
         let corpus = opening.corpus().clone();
         let corpus = example_cli::loading(&corpus, opening.ready()).await?;
-        let mut to = std::io::stdout();
+        let mut to = BufWriter::new(example_cli::stdout());
         let printed = query::print(&corpus.snapshot(), &query, limit, json, &mut to);
+        let printed = printed.and_then(|()| to.flush());
         corpus.shutdown().await;
-        return match printed {
-            // Whoever reads has seen enough.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-            printed => Ok(printed?),
-        };
+        return Ok(printed?);
     }
+    let mut out = example_cli::stdout();
     let mut client = connect(&server).await?;
     let refused = |status: tonic::Status| match status.code() {
         tonic::Code::Unknown => anyhow::anyhow!("{server}: {}", status.message()),
@@ -82,8 +84,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
                 bail!("ref not found");
             }
             if !json {
-                println!("{value}");
-                return Ok(());
+                return Ok(writeln!(out, "{value}")?);
             }
             serde_json::json!({ "value": value })
         }
@@ -111,9 +112,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Query { .. } | Command::Completions { .. } => return Ok(()),
     };
     if json {
-        println!("{answer:#}");
+        writeln!(out, "{answer:#}")?;
     } else {
-        print!("{}", print::text(&answer));
+        write!(out, "{}", print::text(&answer))?;
     }
     Ok(())
 }

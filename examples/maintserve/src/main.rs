@@ -91,7 +91,7 @@ async fn serve(cli: Cli) -> anyhow::Result<()> {
     })?;
     let address = listener.local_addr()?;
     let log = cli.log.as_deref().unwrap_or(godata::SERVER);
-    anstream::eprintln!("reading {log}");
+    example_cli::note(format_args!("reading {log}"));
     let began = Instant::now();
     let opening = Options::from_env().begin(log).await?;
     let corpus = opening.corpus().clone();
@@ -100,15 +100,17 @@ async fn serve(cli: Cli) -> anyhow::Result<()> {
         signal = example_cli::stop_signal() => return signal,
     };
     let snapshot = corpus.snapshot();
-    anstream::eprintln!(
+    example_cli::note(format_args!(
         "{:.1} MB of log, {} commits, {} repositories, in {:.2} s",
         snapshot.log_bytes() as f64 / 1e6,
         snapshot.commits().len(),
         snapshot.github().repos().len(),
         began.elapsed().as_secs_f64()
-    );
+    ));
     let link = anstyle::AnsiColor::Cyan.on_default().underline();
-    anstream::println!("\n  open   {link}http://{address}/{link:#}\n  stop   Ctrl-C\n");
+    example_cli::say(format_args!(
+        "\n  open   {link}http://{address}/{link:#}\n  stop   Ctrl-C\n"
+    ));
     let name = log.trim_end_matches('/').trim_end_matches("/logs");
     let name = name.rsplit('/').next().unwrap_or(name).to_owned();
     let pages = Pages::new((*corpus).clone()).title(name);

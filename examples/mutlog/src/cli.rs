@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum, builder::styling};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 const EXAMPLES: &str = "\
@@ -27,7 +27,7 @@ A log is one file of records, or a folder of them: `maintner-YYYY-MM-DD.mutlog` 
 
 /// Looks into mutation logs, mends, converts and serves them.
 #[derive(Debug, Parser)]
-#[command(name = "mutlog", version, before_help = EXAMPLES, after_help = AFTER, styles = styles())]
+#[command(name = "mutlog", version, before_help = EXAMPLES, after_help = AFTER, styles = example_cli::styles())]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -183,14 +183,6 @@ fn date(text: &str) -> Result<String, String> {
     let date: Result<jiff::civil::Date, _> = text.parse();
     date.map(|date| date.to_string())
         .map_err(|error| error.to_string())
-}
-
-fn styles() -> styling::Styles {
-    styling::Styles::styled()
-        .header(styling::AnsiColor::Green.on_default().bold())
-        .usage(styling::AnsiColor::Green.on_default().bold())
-        .literal(styling::AnsiColor::Cyan.on_default().bold())
-        .placeholder(styling::AnsiColor::Cyan.on_default())
 }
 
 #[cfg(test)]

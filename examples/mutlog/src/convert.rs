@@ -38,10 +38,10 @@ pub(crate) fn run(args: &Convert) -> anyhow::Result<Outcome> {
         );
     }
     let written = writer.finish()?;
-    anstream::println!(
+    example_cli::say(format_args!(
         "{records} records in {written} files in {}",
         args.out.display()
-    );
+    ));
     Ok(Outcome::Good)
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn run(args: &Dump) -> anyhow::Result<Outcome> {
     let files = files::find(&args.logs)?;
     let printer = Printer::new()?;
     let bar = progress::over(files::total(&files), true);
-    let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+    let mut out = BufWriter::with_capacity(1 << 16, example_cli::stdout());
     let mut left = args.limit.unwrap_or(u64::MAX);
     let mut unreadable = false;
     let outcome = each_record(&files, args.from, &bar, |file, record| {

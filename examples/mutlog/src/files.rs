@@ -130,5 +130,5 @@ fn open_at(file: &LogFile, offset: u64) -> anyhow::Result<impl std::io::BufRead>
 
 /// A line on standard error that does not disturb the bar.
 pub(crate) fn say(bar: &ProgressBar, line: &str) {
-    bar.suspend(|| anstream::eprintln!("{line}"));
+    bar.suspend(|| example_cli::note(line));
 }

@@ -26,30 +26,30 @@ pub(crate) fn run(args: &Repair) -> anyhow::Result<Outcome> {
                 0 => String::new(),
                 n => format!("; {n} records are gone from its end, and nobody can bring them back"),
             };
-            anstream::println!("{path}: nothing to mend{missing}");
+            example_cli::say(format_args!("{path}: nothing to mend{missing}"));
         } else if let Some(torn) = report.torn_tail() {
             let bytes = report.len - torn.offset;
             if args.dry_run {
-                anstream::println!(
+                example_cli::say(format_args!(
                     "{path}: would cut {bytes} bytes off its end, at offset {}",
                     torn.offset
-                );
+                ));
                 continue;
             }
             let saved = cut(&file)?;
-            anstream::println!("{path}: cut {bytes} bytes off its end{saved}");
+            example_cli::say(format_args!("{path}: cut {bytes} bytes off its end{saved}"));
         } else if args.drop_damaged {
             if args.dry_run {
                 let (damaged, records) = (report.damaged, report.records);
-                anstream::println!(
+                example_cli::say(format_args!(
                     "{path}: would leave {damaged} damaged places out and keep {records} records"
-                );
+                ));
                 continue;
             }
             drop_damaged(&file, &report)?;
         } else {
             for trouble in verify::framing_troubles(&report) {
-                anstream::println!("{path}: {trouble}");
+                example_cli::say(format_args!("{path}: {trouble}"));
             }
             left += 1;
         }
@@ -98,12 +98,12 @@ fn drop_damaged(file: &LogFile, report: &Report) -> anyhow::Result<()> {
     fs::rename(&fresh, &file.path)?;
     // They are about records at other offsets.
     let _ = fs::rename(beside(".sum"), beside(".damaged.sum"));
-    anstream::println!(
+    example_cli::say(format_args!(
         "{}: kept {kept} records, left {} damaged places out; the old file is {}",
         file.path.display(),
         report.damaged,
         old.display()
-    );
+    ));
     Ok(())
 }
 

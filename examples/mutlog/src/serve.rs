@@ -13,12 +13,7 @@ use crate::{Outcome, cli::Serve};
 const GRACE: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(args: &Serve) -> anyhow::Result<Outcome> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
-    let served = runtime.block_on(serve(args));
-    runtime.shutdown_timeout(GRACE);
-    served.map(|()| Outcome::Good)
+    example_cli::block_on(serve(args)).map(|()| Outcome::Good)
 }
 
 async fn serve(args: &Serve) -> anyhow::Result<()> {
@@ -42,9 +37,9 @@ async fn serve(args: &Serve) -> anyhow::Result<()> {
     }
     let (segments, bytes) = (feed.segments().len(), feed.len());
     let address = listener.local_addr()?;
-    anstream::println!(
+    example_cli::say(format_args!(
         "http://{address}/logs serves {segments} segments, {bytes} bytes; stop with Ctrl-C"
-    );
+    ));
     let (stop, mut stopped) = watch::channel(false);
     let app = LogServer::new(feed).router();
     let served = axum::serve(listener, app).with_graceful_shutdown(async move {
@@ -52,27 +47,12 @@ async fn serve(args: &Serve) -> anyhow::Result<()> {
     });
     let mut served = tokio::spawn(served.into_future());
     tokio::select! {
-        signal = shutdown_signal() => signal?,
+        signal = example_cli::stop_signal() => signal?,
         ended = &mut served => return Ok(ended??),
     }
     stop.send_replace(true);
     if tokio::time::timeout(GRACE, &mut served).await.is_err() {
         served.abort();
     }
-    Ok(())
-}
-
-async fn shutdown_signal() -> anyhow::Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            result = tokio::signal::ctrl_c() => result?,
-            _ = terminate.recv() => {}
-        }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await?;
     Ok(())
 }

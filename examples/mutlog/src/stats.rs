@@ -1,6 +1,10 @@
 //! `mutlog stats`: what a log is made of.
 
-use std::{collections::BTreeMap, io::Write, ops::ControlFlow};
+use std::{
+    collections::BTreeMap,
+    io::{BufWriter, Write},
+    ops::ControlFlow,
+};
 
 use maintner::proto::view::{self, View};
 use serde::Serialize;
@@ -58,13 +62,14 @@ pub(crate) fn run(args: &Stats) -> anyhow::Result<Outcome> {
         }
         Ok(ControlFlow::Continue(()))
     })?;
-    let mut out = std::io::stdout().lock();
+    let mut out = BufWriter::new(example_cli::stdout());
     if args.json {
         serde_json::to_writer_pretty(&mut out, &summary)?;
         writeln!(out)?;
     } else {
         summary.print(&mut out, args.top)?;
     }
+    out.flush()?;
     let is_damaged = outcome == Outcome::Damaged || summary.unreadable > 0;
     Ok(if is_damaged {
         Outcome::Damaged

@@ -48,7 +48,9 @@ pub(crate) fn run(args: &Verify) -> anyhow::Result<Outcome> {
                 };
                 let path = file.path.display();
                 bar.suspend(|| {
-                    anstream::println!("{path}: good: {records} records, {len} bytes{sums}")
+                    example_cli::say(format_args!(
+                        "{path}: good: {records} records, {len} bytes{sums}"
+                    ))
                 });
             }
             continue;
@@ -56,7 +58,7 @@ pub(crate) fn run(args: &Verify) -> anyhow::Result<Outcome> {
         outcome = Outcome::Damaged;
         for trouble in troubles {
             let path = file.path.display();
-            bar.suspend(|| anstream::println!("{path}: {trouble}"));
+            bar.suspend(|| example_cli::say(format_args!("{path}: {trouble}")));
         }
     }
     bar.finish_and_clear();
