@@ -3,9 +3,12 @@
 use std::{collections::VecDeque, fs, io, path::Path};
 
 use bytes::Bytes;
-use maintner::log::{Batch, Event, Segment, Source, SourceError};
+use maintner::{
+    log::{Batch, Event, Segment, Source, SourceError},
+    reclog::Records,
+};
 
-/// Tells a log as it is now. It will not grow.
+/// Tells a log as it is now, without a record at its end that is not all there. It will not grow.
 #[derive(Debug)]
 pub(crate) struct OneFile {
     events: VecDeque<Event>,
@@ -14,11 +17,19 @@ pub(crate) struct OneFile {
 
 impl OneFile {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let bytes = match fs::metadata(path)?.len() {
+        let mut bytes = match fs::metadata(path)?.len() {
             // Nothing cannot be mapped.
             0 => Bytes::new(),
             _ => Bytes::from_owner(mmap_guard::map_file(path)?),
         };
+        let mut records = Records::new(&bytes, 0);
+        // Other damage is told by whoever applies it.
+        if let Some(Err(error)) = records.find(Result::is_err)
+            && error.is_torn()
+        {
+            tracing::warn!(path = %path.display(), %error, "a log's end is passed over");
+            bytes.truncate(error.offset() as usize);
+        }
         let segment = Segment::of(0, &bytes);
         let batch = Batch {
             segment: 0,

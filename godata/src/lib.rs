@@ -65,7 +65,8 @@ pub async fn get() -> Result<Corpus, Error> {
 }
 
 /// The history in any log: at an address such as `http://localhost:6343/logs`, where a `maintnerd`
-/// serves one, or in a folder, which is followed as it grows, or a file, which is not.
+/// serves one, or in a folder, which is followed as it grows, or a file, which is not. A record at the
+/// end that is not all there yet is left out.
 ///
 /// Options are those of [`Options::from_env`].
 ///

@@ -262,6 +262,37 @@ async fn it_tells_how_far_it_is() {
 }
 
 #[tokio::test]
+async fn a_file_with_a_torn_end_opens_like_a_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = History::new(6).log(20_000);
+    let whole = log.len();
+    let expected = told(&Snapshot::of_log(log.clone()).unwrap());
+    let payload = titled("torn");
+    log.extend_from_slice(&Header::new(whole as u64, payload.len() as u64));
+    log.extend_from_slice(&payload);
+    for name in ["any.mutlog", "folder/maintner-2018-07-09.mutlog"] {
+        let file = dir.path().join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        for end in whole..log.len() {
+            fs::write(&file, &log[..end]).unwrap();
+            let path = match name.starts_with("folder") {
+                true => file.parent().unwrap(),
+                false => &file,
+            };
+            let opened = options(dir.path()).open(path.to_str().unwrap()).await;
+            let snapshot = opened.unwrap().snapshot();
+            assert_eq!(snapshot.log_bytes(), whole as u64);
+            assert_eq!(told(&snapshot), expected, "{end}");
+        }
+    }
+    // Only a torn record.
+    let file = dir.path().join("any.mutlog");
+    fs::write(&file, "REC@0+5=hell").unwrap();
+    let opened = options(dir.path()).open(file.to_str().unwrap()).await;
+    assert_eq!(opened.unwrap().snapshot().log_bytes(), 0);
+}
+
+#[tokio::test]
 async fn what_is_no_log_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let open = async |log: &str| options(dir.path()).open(log).await.unwrap_err();
