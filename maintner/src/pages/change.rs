@@ -4,10 +4,11 @@ use askama::Template;
 
 use super::{
     Base,
-    commit::{FileRow, files, issues},
+    commit::{FileRow, files},
     error::Fault,
     github::{Item, url_of},
-    words::{address_of_query, href, prose, term, time},
+    links::Links,
+    words::{address_of_query, href, term, time},
 };
 use crate::corpus::{Change, Project, Snapshot};
 
@@ -75,7 +76,9 @@ pub(super) fn page(
         Fault::NotFound(format!("{} has no change {number}", project.full_name()))
     })?;
     let url = href(&[project.full_name()]);
-    let issues = issues(snapshot, project);
+    let message = change.commit().message().trim_end();
+    let said = change.messages().map(|message| message.text);
+    let links = Links::in_project(snapshot, Some(project), said.chain([message]));
     let items = change.messages().enumerate().map(|(at, message)| Item {
         at: message.date.seconds(),
         id: format!("message-{at}"),
@@ -83,7 +86,7 @@ pub(super) fn page(
         who: message.author.name().to_owned(),
         what: format!("on patch set {}", message.version),
         when: time(message.date.seconds()),
-        text: prose(message.text.trim_end(), &issues),
+        text: links.prose(message.text.trim_end()),
     });
     let votes = change.meta().label_votes();
     let votes = votes
@@ -143,7 +146,7 @@ pub(super) fn page(
         votes: votes.collect(),
         issues: references.collect(),
         sets: sets.collect(),
-        message: prose(change.commit().message().trim_end(), &issues),
+        message: links.prose(message),
         items: items.collect(),
         files_heading,
         files,

@@ -6,10 +6,10 @@ use super::{
     Base,
     change::Link,
     error::Fault,
-    github::url_of,
-    words::{self, href, prose, time},
+    links::Links,
+    words::{self, href, time},
 };
-use crate::corpus::{Commit, Hash, Project, Snapshot};
+use crate::corpus::{Change, Commit, Hash, Project, Snapshot};
 
 /// Files that are shown of one commit.
 const FILES: usize = 2000;
@@ -49,32 +49,34 @@ pub(super) struct FileRow {
 
 pub(super) fn page(
     snapshot: &Snapshot,
-    project: Project<'_>,
+    project: Option<Project<'_>>,
     base: Base,
     name: &str,
 ) -> Result<CommitPage, Fault> {
-    let commit = Hash::parse(name).and_then(|name| project.commit(name));
+    let commit = Hash::parse(name).and_then(|name| snapshot.commits().get(name));
     let commit = commit.ok_or_else(|| Fault::NotFound(format!("commit {name} is not known")))?;
-    let url = href(&[project.full_name()]);
     let parents = commit.parents().map(|parent| {
-        let name = parent.to_string();
-        let known = project.commit(parent);
+        let known = snapshot.commits().get(parent);
         Parent {
-            url: format!("{url}/commit/{name}"),
-            short: name.chars().take(10).collect(),
+            url: known.map_or_else(String::new, |parent| url_of(snapshot, project, parent)),
+            short: parent.to_string().chars().take(10).collect(),
             summary: known
                 .map_or("(not known)", |parent| parent.summary())
                 .to_owned(),
         }
     });
-    let at = project
-        .refs()
-        .filter(|at| at.commit == commit && at.name != "HEAD");
+    let refs = project.into_iter().flat_map(|project| project.refs());
+    let at = refs.filter(|at| at.commit == commit && at.name != "HEAD");
+    let links = Links::in_project(snapshot, project, [commit.message()]);
+    let place = project.map_or("", Project::full_name);
     let (files_heading, files) = files(commit);
     Ok(CommitPage {
-        base: base.titled(format!("{} · {}", commit.summary(), project.full_name())),
-        project: project.full_name().to_owned(),
-        project_url: url.clone(),
+        base: base.titled(match place {
+            "" => commit.summary().to_owned(),
+            place => format!("{} · {place}", commit.summary()),
+        }),
+        project: place.to_owned(),
+        project_url: href(&[place]),
         name: commit.name().to_string(),
         summary: commit.summary().to_owned(),
         author: commit.author().person.to_owned(),
@@ -88,20 +90,28 @@ pub(super) fn page(
             .changes_of(commit)
             .map(Link::to_change)
             .collect(),
-        message: prose(commit.message().trim_end(), &issues(snapshot, project)),
+        message: links.prose(commit.message().trim_end()),
         files_heading,
         files,
     })
 }
 
-/// Where the issues are that a bare number in a project's texts means.
-pub(super) fn issues<'s>(
-    snapshot: &'s Snapshot,
-    project: Project<'s>,
-) -> impl Fn(i32) -> Option<String> + use<'s> {
-    let repo = project.issues();
-    let repo = repo.and_then(|(owner, name)| snapshot.github().repo(owner, name));
-    move |number| repo?.issue(number).map(url_of)
+/// Where a commit's page is. Each commit is kept once, whatever projects have it: preferred are the given one, and one
+/// with a change for it; any other shows it as well.
+pub(super) fn url_of(
+    snapshot: &Snapshot,
+    project: Option<Project<'_>>,
+    commit: Commit<'_>,
+) -> String {
+    let gerrit = snapshot.gerrit();
+    let of_change = || gerrit.changes_of(commit).next().map(Change::project);
+    let project = project.or_else(of_change);
+    let project = project.or_else(|| gerrit.projects().next());
+    let name = commit.name().to_string();
+    match project {
+        Some(project) => href(&[project.full_name(), "commit", &name]),
+        None => href(&["-/commit", &name]),
+    }
 }
 
 /// The files of a commit, and how many there are in words.

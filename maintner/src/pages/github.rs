@@ -8,7 +8,8 @@ use super::{
     Base,
     change::Link,
     error::Fault,
-    words::{address_of_query, href, maybe_time, pager, prose, term},
+    links::Links,
+    words::{address_of_query, escape, href, maybe_time, pager, term},
 };
 use crate::corpus::{Event, Issue, Repo, Snapshot, User};
 
@@ -70,10 +71,7 @@ pub(super) fn repo(
 ) -> Result<RepoPage, Fault> {
     let repo = find(snapshot, owner, name)?;
     let here = params.get("show").map_or("open", String::as_str);
-    let from = params
-        .get("from")
-        .and_then(|from| from.parse().ok())
-        .unwrap_or(0);
+    let from = super::from(params);
     let url = href(&[repo.owner(), repo.name()]);
     let all = || repo.issues().filter(|issue| !issue.not_exist());
     let tabs = WHICH.map(|(which, name, is_it)| Tab {
@@ -187,6 +185,7 @@ pub(super) struct Item {
     pub(super) id: String,
     pub(super) is_said: bool,
     pub(super) who: String,
+    /// As HTML, as `when` and `text` are.
     pub(super) what: String,
     pub(super) when: String,
     pub(super) text: String,
@@ -203,7 +202,12 @@ pub(super) fn issue(
     let issue = repo.issue(number);
     let issue = issue.ok_or_else(|| Fault::NotFound(format!("{repo} has no issue {number}")))?;
     let repo_url = href(&[repo.owner(), repo.name()]);
-    let prose = |text: &str| prose(text.trim_end(), &|number| repo.issue(number).map(url_of));
+    let deeds: Vec<String> = issue.events().map(deed).collect();
+    let said = issue.comments().map(|comment| comment.body());
+    let said = said.chain(issue.reviews().map(|review| review.body()));
+    let said = said.chain(deeds.iter().map(String::as_str));
+    let links = Links::in_repo(snapshot, repo, said.chain([issue.body()]));
+    let prose = |text: &str| links.prose(text.trim_end());
     let mut items: Vec<Item> = issue
         .comments()
         .map(|comment| Item {
@@ -221,19 +225,19 @@ pub(super) fn issue(
         id: format!("review-{}", review.id()),
         is_said: true,
         who: login(review.actor()),
-        what: format!(
+        what: escape(&format!(
             "reviewed: {}",
             review.state().to_lowercase().replace('_', " ")
-        ),
+        )),
         when: maybe_time(review.created()),
         text: prose(review.body()),
     }));
-    items.extend(issue.events().map(|event| Item {
+    items.extend(issue.events().zip(&deeds).map(|(event, deed)| Item {
         at: event.created().map_or(0, |at| at.seconds()),
         id: String::new(),
         is_said: false,
         who: login(event.actor()),
-        what: deed(event),
+        what: prose(deed),
         when: maybe_time(event.created()),
         text: String::new(),
     }));
@@ -286,7 +290,7 @@ fn deed(event: Event<'_>) -> String {
         event.assignee().map(|user| user.login().to_owned()),
         event.reviewer().map(|user| user.login().to_owned()),
         event.team_reviewer().map(|team| team.slug().to_owned()),
-        Some(event.commit_id().chars().take(10).collect()),
+        Some(event.commit_id().to_owned()),
     ];
     for detail in details
         .into_iter()

@@ -6,6 +6,7 @@
 //! | `/owner/repo`, `/owner/repo/123` | a repository on GitHub, an issue or a pull request of it |
 //! | `/host/project`, `/host/project/123` | a project of Gerrit or git, a change of it |
 //! | `/host/project/log/REF`, `/host/project/commit/HASH` | commits of a branch, one commit |
+//! | `/-/commit/HASH` | a commit of no project |
 //! | `/search?q=…` | what a [query](crate::corpus::query) asks for: issues, changes, commits |
 //! | `/-/syntax` | what can be asked |
 //!
@@ -24,7 +25,9 @@ mod commit;
 mod error;
 mod github;
 mod home;
+mod links;
 mod live;
+mod names;
 mod project;
 mod search;
 #[cfg(test)]
@@ -53,6 +56,9 @@ pub struct Pages {
     title: Arc<str>,
     log: bool,
 }
+
+/// How far one can leaf.
+const MAX_FROM: usize = 10_000_000;
 
 type Params = Query<HashMap<String, String>>;
 
@@ -89,6 +95,7 @@ impl Pages {
             .route("/-/pages.js", get(assets::js))
             .route("/-/syntax", get(syntax))
             .route("/-/live", get(live::events))
+            .route("/-/commit/{name}", get(commit))
             .route("/{*path}", get(any))
             .layer(middleware::from_fn(secure))
             .with_state(self)
@@ -150,6 +157,12 @@ async fn search(State(pages): State<Pages>, Query(params): Params) -> Response {
 
 async fn syntax(State(pages): State<Pages>) -> Response {
     pages.page(|_, base| Ok(search::syntax(base))).await
+}
+
+async fn commit(State(pages): State<Pages>, Path(name): Path<String>) -> Response {
+    pages
+        .page(move |snapshot, base| commit::page(snapshot, None, base, &name))
+        .await
 }
 
 /// Everything that is named by what is in the corpus.
@@ -226,7 +239,7 @@ async fn of_project(
             let name = name.to_owned();
             pages
                 .page(move |snapshot, base| {
-                    commit::page(snapshot, place.find(snapshot)?, base, &name)
+                    commit::page(snapshot, Some(place.find(snapshot)?), base, &name)
                 })
                 .await
         }
@@ -266,6 +279,12 @@ impl Place {
             Fault::NotFound(format!("Gerrit project {server}/{project} not found"))
         })
     }
+}
+
+/// How many rows come before those of a page: `?from=100`.
+fn from(params: &HashMap<String, String>) -> usize {
+    let from = params.get("from").and_then(|from| from.parse().ok());
+    from.unwrap_or(0).min(MAX_FROM)
 }
 
 fn not_found(pages: &Pages, path: &str) -> Response {

@@ -69,10 +69,7 @@ pub(super) fn page(
     base: Base,
     params: &HashMap<String, String>,
 ) -> Result<ProjectPage, Fault> {
-    let from = params
-        .get("from")
-        .and_then(|from| from.parse().ok())
-        .unwrap_or(0);
+    let from = super::from(params);
     let url = href(&[project.full_name()]);
     // Open ones first; of a project without any, all.
     let has_open = project.open_cls().next().is_some();
@@ -195,11 +192,7 @@ pub(super) fn log(
     name: &str,
     params: &HashMap<String, String>,
 ) -> Result<LogPage, Fault> {
-    let from = params
-        .get("from")
-        .and_then(|from| from.parse().ok())
-        .unwrap_or(0)
-        .min(MAX_FROM);
+    let from = super::from(params).min(MAX_FROM);
     let names = [
         name.to_owned(),
         format!("refs/heads/{name}"),

@@ -7,11 +7,12 @@ use askama::Template;
 use super::{
     Base,
     change::Link,
+    commit,
     github::url_of,
-    words::{self, address_of_query, href, maybe_time, pager, time},
+    words::{self, address_of_query, maybe_time, pager, time},
 };
 use crate::corpus::{
-    Change, Commit, Issue, Project, Snapshot,
+    Change, Commit, Issue, Snapshot,
     query::{Query, QueryError, QueryErrorKind},
 };
 
@@ -105,8 +106,7 @@ pub(super) fn page(
     params: &HashMap<String, String>,
 ) -> SearchPage {
     let query = params.get("q").map_or("", |query| query.trim());
-    let from = params.get("from").and_then(|from| from.parse().ok());
-    let from: usize = from.unwrap_or(0);
+    let from = super::from(params);
     base.query = query.to_owned();
     let mut mistake = None;
     let mut hits = named(snapshot, query);
@@ -220,14 +220,11 @@ fn row(snapshot: &Snapshot, hit: Hit<'_>) -> Row {
             }
         }
         Hit::Commit(commit) => {
-            // Each commit is kept once, whatever projects have it; any of them shows it.
-            let project = snapshot.gerrit().projects().next();
-            let place = project.map_or("", Project::full_name);
             let name = commit.name().to_string();
             Row {
                 kind,
                 state: "",
-                url: href(&[place, "commit", &name]),
+                url: commit::url_of(snapshot, None, commit),
                 title: commit.summary().to_owned(),
                 labels: Vec::new(),
                 place: name.chars().take(10).collect(),

@@ -31,61 +31,6 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
-/// Somebody's text as HTML, with addresses in it as links, and `#123` too where `issue` knows an
-/// address.
-pub(super) fn prose(text: &str, issue: &dyn Fn(i32) -> Option<String>) -> String {
-    let mut html = String::with_capacity(text.len() + 64);
-    let mut rest = text;
-    while let Some((before, link, after)) = next_link(rest) {
-        html.push_str(&escape(before));
-        let shown = escape(link);
-        let number = link.strip_prefix('#').map(str::parse::<i32>);
-        let _ = match number.map(|number| number.ok().and_then(issue)) {
-            Some(Some(url)) => write!(html, "<a href=\"{}\">{shown}</a>", escape(&url)),
-            Some(None) => write!(html, "{shown}"),
-            None => write!(
-                html,
-                "<a href=\"{shown}\" rel=\"noreferrer nofollow\">{shown}</a>"
-            ),
-        };
-        rest = after;
-    }
-    html.push_str(&escape(rest));
-    html
-}
-
-/// The next address or `#123` in a text, with what is before and behind it.
-fn next_link(text: &str) -> Option<(&str, &str, &str)> {
-    let mut from = 0;
-    loop {
-        let at = from + text[from..].find(['h', '#'])?;
-        let tail = &text[at..];
-        let free = text[..at]
-            .chars()
-            .next_back()
-            .is_none_or(|c| !c.is_alphanumeric());
-        let len = if let Some(number) = tail.strip_prefix('#') {
-            let digits = number.bytes().take_while(u8::is_ascii_digit).count();
-            if (1..=9).contains(&digits) {
-                1 + digits
-            } else {
-                0
-            }
-        } else if tail.starts_with("https://") || tail.starts_with("http://") {
-            let end = tail.find(|c: char| c.is_whitespace() || "<>\"'`".contains(c));
-            let link = &tail[..end.unwrap_or(tail.len())];
-            let link = link.trim_end_matches(['.', ',', ':', ';', '!', '?', ')', ']', '*']);
-            if link.ends_with("//") { 0 } else { link.len() }
-        } else {
-            0
-        };
-        if free && len > 0 {
-            return Some((&text[..at], &tail[..len], &tail[len..]));
-        }
-        from = at + 1;
-    }
-}
-
 /// A path as an address: what stands for itself in one, percent signs for the rest.
 pub(super) fn href(parts: &[&str]) -> String {
     let mut address = String::new();
@@ -175,34 +120,6 @@ pub(super) fn pager(path: &str, query: &str, from: usize, size: usize, more: boo
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn text_cannot_become_markup() {
-        assert_eq!(prose("<b>&'\"", &|_| None), "&lt;b&gt;&amp;&#39;&quot;");
-        assert_eq!(
-            prose("see https://x.org/a?b=1&c=2\">.", &|_| None),
-            "see <a href=\"https://x.org/a?b=1&amp;c=2\" rel=\"noreferrer nofollow\">\
-             https://x.org/a?b=1&amp;c=2</a>&quot;&gt;."
-        );
-    }
-
-    #[test]
-    fn links_in_text() {
-        let issue = |number| (number != 14).then(|| format!("/o/r/{number}"));
-        let linked = |text| prose(text, &issue).matches("<a ").count();
-        for (text, links) in [
-            ("fixes #12, #13, not #14.", 2),
-            ("a#12 #x # #1234567890", 0),
-            ("(https://a.b/c). http://", 1),
-            ("xhttps://a.b", 0),
-            ("hhttps://a.b https://c.d", 1),
-            ("", 0),
-        ] {
-            assert_eq!(linked(text), links, "{text:?}: {}", prose(text, &issue));
-        }
-        assert_eq!(prose("#12", &issue), "<a href=\"/o/r/12\">#12</a>");
-        assert_eq!(prose("#14", &issue), "#14");
-    }
 
     #[test]
     fn addresses() {
