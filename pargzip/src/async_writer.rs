@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use tokio::io::AsyncWrite;
 
 use crate::chunker::Chunker;
@@ -88,6 +89,26 @@ impl<W: AsyncWrite + Unpin> AsyncWriter<W> {
         Ok(self.sink)
     }
 
+    /// Accepts all of `bytes`; saves a copy of every byte of whole chunks, as against `write_all`, and the memory for it.
+    /// What is shared so is let go of chunk by chunk, as soon as each has been compressed.
+    ///
+    /// # Errors
+    ///
+    /// An error of the sink, as told by `write`.
+    ///
+    /// # Cancellation safety
+    ///
+    /// What has been accepted is gone from the beginning of `bytes`. So a call that was dropped can be made again.
+    pub async fn write_bytes(&mut self, bytes: &mut Bytes) -> io::Result<()> {
+        poll_fn(|cx| {
+            while !bytes.is_empty() {
+                ready!(self.poll_accept(cx, |chunker| chunker.share(bytes)))?;
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await
+    }
+
     /// Bytes accepted so far.
     pub fn total_in(&self) -> u64 {
         self.chunker.total()
@@ -160,6 +181,26 @@ impl<W: AsyncWrite + Unpin> AsyncWriter<W> {
         Poll::Ready(Ok(()))
     }
 
+    /// Waits for room for more, and hands it over if it makes a whole chunk.
+    fn poll_accept<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        accept: impl FnOnce(&mut Chunker) -> T,
+    ) -> Poll<io::Result<T>> {
+        self.check()?;
+        if self.chunker.is_full() {
+            let result = ready!(self.poll_submit(cx));
+            self.kept(result)?;
+        }
+        let accepted = accept(&mut self.chunker);
+        if self.chunker.is_full()
+            && let Poll::Ready(result) = self.poll_submit(cx)
+        {
+            self.kept(result)?;
+        }
+        Poll::Ready(Ok(accepted))
+    }
+
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.chunker.is_empty() {
             ready!(self.poll_submit(cx))?;
@@ -224,18 +265,7 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for AsyncWriter<W> {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.check()?;
-        if self.chunker.is_full() {
-            let result = ready!(self.poll_submit(cx));
-            self.kept(result)?;
-        }
-        let accepted = self.chunker.extend(data);
-        if self.chunker.is_full()
-            && let Poll::Ready(result) = self.poll_submit(cx)
-        {
-            self.kept(result)?;
-        }
-        Poll::Ready(Ok(accepted))
+        self.poll_accept(cx, |chunker| chunker.extend(data))
     }
 
     /// Ends the present chunk, waits until it and all before it are in the sink, and flushes that. Each flush costs

@@ -3,6 +3,8 @@
 use std::io::{self, Read};
 use std::thread;
 
+use bytes::{Buf, Bytes};
+
 use crate::engine::WINDOW;
 use crate::layout::Layout;
 use crate::member::Chunk;
@@ -56,7 +58,7 @@ impl Chunker {
     }
 
     fn len(&self) -> usize {
-        self.chunk.input.len()
+        self.chunk.input().len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -74,7 +76,7 @@ impl Chunker {
     /// Makes room for `len` bytes in all: as many as a small input has, or all there may be.
     fn reserve(&mut self, len: usize) {
         let most = self.settings.chunk_size;
-        self.chunk.input.reserve(match len {
+        self.chunk.buffer.reserve(match len {
             ..=SMALL => most.min(SMALL),
             _ => most,
         });
@@ -84,9 +86,21 @@ impl Chunker {
     pub(crate) fn extend(&mut self, data: &[u8]) -> usize {
         let now = &data[..data.len().min(self.room())];
         self.reserve(self.len() + now.len());
-        self.chunk.input.extend(now);
+        self.chunk.buffer.extend(now);
         self.total += now.len() as u64;
         now.len()
+    }
+
+    /// Takes the beginning off `bytes`, as much as there is room for: a whole chunk as it is, less by copying.
+    pub(crate) fn share(&mut self, bytes: &mut Bytes) {
+        let whole = self.settings.chunk_size;
+        if self.is_empty() && bytes.len() >= whole {
+            self.chunk.shared = Some(bytes.split_to(whole));
+            self.total += whole as u64;
+        } else {
+            let accepted = self.extend(bytes);
+            bytes.advance(accepted);
+        }
     }
 
     /// Reads until the chunk is full, or the reader at its end or failing.
@@ -99,7 +113,7 @@ impl Chunker {
             // What follows one chunk is likely to fill another.
             let begun = self.begun || !self.is_empty();
             self.reserve(if begun { self.settings.chunk_size } else { 1 });
-            result = self.chunk.input.read(reader, self.room());
+            result = self.chunk.buffer.read(reader, self.room());
         }
         let read = (self.len() - before) as u64;
         self.total += read;
@@ -120,7 +134,7 @@ impl Chunker {
     /// Goes on with another buffer, after [`Self::take`].
     pub(crate) fn give(&mut self, spare: Chunk) {
         self.chunk = spare;
-        self.chunk.input.clear();
+        self.chunk.clear();
         self.chunk.dictionary.clone_from(&self.window);
     }
 
@@ -133,7 +147,7 @@ impl Chunker {
     fn end_chunk(&mut self) {
         self.begun = true;
         if self.settings.layout == Layout::Single {
-            let input = self.chunk.input.bytes();
+            let input = self.chunk.input();
             let passed = (self.window.len() + input.len()).saturating_sub(WINDOW);
             self.window.drain(..passed.min(self.window.len()));
             let from = input.len().saturating_sub(WINDOW);

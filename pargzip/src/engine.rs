@@ -96,59 +96,34 @@ fn isal_is_fast() -> bool {
 }
 
 /// The pure Rust engine; the only one that can take up where a chunk before has ended.
+///
+/// It starts anew for each chunk: zlib-rs 0.6 when it is reset remembers enough for its output to depend on what it
+/// compressed before, that is, on which thread took which chunk.
 #[derive(Debug)]
-pub(crate) struct Stream {
-    level: Compression,
-    deflate: Compress,
-}
+pub(crate) struct Stream(Compression);
 
 impl Stream {
     pub(crate) fn new(level: u32) -> Self {
-        let level = Compression::new(level.min(9));
-        Self {
-            level,
-            deflate: Compress::new(level, false),
-        }
+        Self(Compression::new(level.min(9)))
     }
 
-    fn whole(&mut self, input: &[u8], output: &mut [u8]) -> Option<usize> {
-        self.run(input, output, FlushCompress::Finish)
+    fn whole(&self, input: &[u8], output: &mut [u8]) -> Option<usize> {
+        let mut deflate = Compress::new(self.0, false);
+        let status = deflate.compress(input, output, FlushCompress::Finish);
+        matches!(status, Ok(Status::StreamEnd)).then(|| deflate.total_out() as usize)
     }
 
     /// Compresses `input`, which follows `dictionary`, to blocks that end at a whole byte and do not end the stream.
-    pub(crate) fn part(
-        &mut self,
-        dictionary: &[u8],
-        input: &[u8],
-        output: &mut [u8],
-    ) -> Option<usize> {
-        self.deflate.reset();
+    pub(crate) fn part(&self, dictionary: &[u8], input: &[u8], output: &mut [u8]) -> Option<usize> {
+        let mut deflate = Compress::new(self.0, false);
         if !dictionary.is_empty() {
-            self.deflate.set_dictionary(dictionary).ok()?;
+            deflate.set_dictionary(dictionary).ok()?;
         }
-        self.run(input, output, FlushCompress::Sync)
-    }
-
-    fn run(&mut self, input: &[u8], output: &mut [u8], flush: FlushCompress) -> Option<usize> {
-        if matches!(flush, FlushCompress::Finish) {
-            self.deflate.reset();
-        }
-        let status = self.deflate.compress(input, output, flush);
-        let written = self.deflate.total_out() as usize;
-        let done = match flush {
-            FlushCompress::Finish => matches!(status, Ok(Status::StreamEnd)),
-            // A full buffer may mean that there was more.
-            _ => {
-                status.is_ok()
-                    && self.deflate.total_in() as usize == input.len()
-                    && written < output.len()
-            }
-        };
-        if !done {
-            // zlib-rs 0.6 keeps unwritten output over a reset, and panics later.
-            self.deflate = Compress::new(self.level, false);
-        }
-        done.then_some(written)
+        deflate.compress(input, output, FlushCompress::Sync).ok()?;
+        let written = deflate.total_out() as usize;
+        // A full buffer may mean that there was more.
+        let whole = deflate.total_in() as usize == input.len() && written < output.len();
+        whole.then_some(written)
     }
 }
 

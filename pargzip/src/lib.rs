@@ -24,6 +24,7 @@
 //!   written; only a flush makes a shorter one. [`Layout`] tells what else there is.
 //! * At most `2 * threads` chunks are under way, so a slow sink slows the writer down instead of filling memory. The
 //!   buffers are used again.
+//! * Output depends on the input, the settings (but not the number of threads) and where it was flushed, nothing else.
 //! * An error of the sink is returned by the next write, and by [`finish`](Writer::finish).
 //! * Threads are started as chunks arrive. Input of less than one chunk starts none.
 //! * A chunk that would not get smaller is stored, so output is never more than 0.01 % larger than input, plus 33 bytes a

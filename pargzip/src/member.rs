@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
+
 use crate::buffer::Buffer;
 use crate::engine::{self, Engine, Stream, stored_len};
 use crate::layout::{BGZF_BLOCK, Layout, TRAILER_LEN};
@@ -13,8 +15,25 @@ pub(crate) const FRONT: usize = 10;
 /// Input of one job: a chunk, and for [`Layout::Single`] what lies before it.
 #[derive(Debug, Default)]
 pub(crate) struct Chunk {
-    pub(crate) input: Buffer,
+    pub(crate) buffer: Buffer,
+    /// A whole chunk from elsewhere, in place of what is in the buffer.
+    pub(crate) shared: Option<Bytes>,
     pub(crate) dictionary: Vec<u8>,
+}
+
+impl Chunk {
+    pub(crate) fn input(&self) -> &[u8] {
+        match &self.shared {
+            Some(bytes) => bytes,
+            None => self.buffer.bytes(),
+        }
+    }
+
+    /// Lets go of the input, and keeps the buffer.
+    pub(crate) fn clear(&mut self) {
+        self.buffer.clear();
+        self.shared = None;
+    }
 }
 
 /// A compressed chunk. The buffer is never shortened, so that using it again needs no clearing, and what was never written
@@ -82,12 +101,12 @@ impl Compressor {
 
     /// Replaces `output` by what the chunk becomes.
     pub(crate) fn compress(&mut self, chunk: &Chunk, output: &mut Output) {
-        let input = chunk.input.bytes();
+        let input = chunk.input();
         let store = sample::incompressible(input);
         match &mut self.codec {
             Codec::Parts(stream) => {
                 output.begin(stored_len(input.len()));
-                let stream = stream.as_mut().filter(|_| !store);
+                let stream = stream.as_ref().filter(|_| !store);
                 part(stream, chunk, output);
             }
             Codec::Whole(engine) => {
@@ -131,8 +150,8 @@ fn member(layout: Layout, engine: &mut Option<&mut Engine>, input: &[u8], output
     layout.set_len(&mut output.buffer[begin..output.end]);
 }
 
-fn part(stream: Option<&mut Stream>, chunk: &Chunk, output: &mut Output) {
-    let input = chunk.input.bytes();
+fn part(stream: Option<&Stream>, chunk: &Chunk, output: &mut Output) {
+    let input = chunk.input();
     let limit = stored_len(input.len());
     let room = output.room(limit);
     let deflated = stream.and_then(|stream| stream.part(&chunk.dictionary, input, room));

@@ -318,7 +318,7 @@ impl<X: Exit> Shared<X> {
             }
             state.exit = Some(exit);
         }
-        let Some(Job { number, chunk }) = state.jobs.pop_front() else {
+        let Some(Job { number, mut chunk }) = state.jobs.pop_front() else {
             return Step::Nothing(state);
         };
         let mut output = state.spare_outputs.pop().unwrap_or_default();
@@ -334,6 +334,7 @@ impl<X: Exit> Shared<X> {
             self.fail(error);
             return Step::Failed;
         }
+        chunk.clear();
         state = self.lock();
         state.spare_chunks.push(chunk);
         let place = (number - state.first) as usize;

@@ -1,6 +1,8 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 
+use bytes::Bytes;
+
 use crate::chunker::Chunker;
 use crate::failure::Failure;
 use crate::member::{Chunk, Compressor, Output};
@@ -145,6 +147,25 @@ impl<W: Write + Send + 'static> Writer<W> {
             }
             self.check()?;
         }
+    }
+
+    /// Accepts all of `bytes`; saves a copy of every byte of whole chunks, as against
+    /// [`write_all`](Write::write_all), and the memory for it.
+    ///
+    /// What is shared so is let go of chunk by chunk, as soon as each has been compressed.
+    ///
+    /// # Errors
+    ///
+    /// An error of the sink, as told by [`write`](Write::write).
+    pub fn write_bytes(&mut self, mut bytes: Bytes) -> io::Result<()> {
+        self.check()?;
+        while !bytes.is_empty() {
+            self.chunker.share(&mut bytes);
+            if self.chunker.is_full() {
+                self.submit()?;
+            }
+        }
+        Ok(())
     }
 
     /// Bytes accepted so far.

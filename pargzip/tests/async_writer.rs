@@ -4,11 +4,13 @@
 
 mod common;
 
+use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use common::{decode, members, mixed, noise};
 use pargzip::{Builder, Layout};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -172,17 +174,46 @@ async fn calls_can_be_cancelled_and_repeated() {
         tries += 1;
         // Polled once, then dropped if it is not ready; now and then a flush likewise.
         let poll = |cx: &mut Context<'_>| Poll::Ready(Pin::new(&mut writer).poll_write(cx, rest));
-        match std::future::poll_fn(poll).await {
+        match poll_fn(poll).await {
             Poll::Ready(written) => rest = &rest[written.unwrap()..],
             Poll::Pending => tokio::task::yield_now().await,
         }
         if tries.is_multiple_of(7) {
             let poll = |cx: &mut Context<'_>| Poll::Ready(Pin::new(&mut writer).poll_flush(cx));
-            let _ = std::future::poll_fn(poll).await.map(Result::unwrap);
+            let _ = poll_fn(poll).await.map(Result::unwrap);
         }
     }
     drop(writer.finish().await.unwrap());
     assert!(decode(&sink.taken.lock().unwrap()) == input);
+}
+
+#[tokio::test]
+async fn writing_shared_bytes_can_be_cancelled_and_repeated() {
+    let input = mixed(200_000);
+    let sink = Reluctant::default();
+    let mut writer = Builder::new()
+        .chunk_size(5000)
+        .threads(2)
+        .build_async(sink.clone());
+    writer.write_all(&input[..10]).await.unwrap();
+    let mut rest = Bytes::copy_from_slice(&input[10..]);
+    while !rest.is_empty() {
+        {
+            let mut write = pin!(writer.write_bytes(&mut rest));
+            let once = poll_fn(|cx| Poll::Ready(write.as_mut().poll(cx))).await;
+            let _ = once.map(Result::unwrap);
+        }
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(writer.total_in(), 200_000);
+    drop(writer.finish().await.unwrap());
+    let compressed = sink.taken.lock().unwrap().clone();
+    assert!(decode(&compressed) == input);
+    assert!(
+        members(&compressed)
+            .iter()
+            .all(|member| member.len() == 5000)
+    );
 }
 
 #[tokio::test]

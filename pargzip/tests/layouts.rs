@@ -3,8 +3,10 @@
 
 mod common;
 
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
 
+use bytes::Bytes;
 use common::{decode, gunzip, members, mixed, noise};
 use flate2::read::GzDecoder;
 use pargzip::{Builder, Layout};
@@ -193,6 +195,47 @@ fn reading_from_a_reader() {
     }
 }
 
+/// A source that does something behind the first chunk.
+struct Changing<F> {
+    file: File,
+    change: Option<F>,
+}
+
+impl<F: FnOnce(&File)> Read for Changing<F> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.file.stream_position()? >= 100_000
+            && let Some(change) = self.change.take()
+        {
+            change(&self.file);
+        }
+        self.file.read(buffer)
+    }
+}
+
+#[test]
+fn a_file_that_shrinks_or_grows_is_compressed_as_it_is_found() {
+    let input = mixed(350_000);
+    for (len, found) in [(10, 100_000), (150_000, 150_000), (400_000, 400_000)] {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&input).unwrap();
+        file.rewind().unwrap();
+        let mut source = Changing {
+            file,
+            change: Some(|file: &File| file.set_len(len).unwrap()),
+        };
+        let mut writer = Builder::new()
+            .threads(2)
+            .chunk_size(100_000)
+            .build(Vec::new());
+        assert_eq!(writer.read_from(&mut source).unwrap(), found);
+        let decoded = decode(&writer.finish().unwrap());
+        assert_eq!(decoded.len() as u64, found);
+        let same = decoded.len().min(input.len());
+        assert!(decoded[..same] == input[..same]);
+        assert!(decoded[same..].iter().all(|&byte| byte == 0));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
@@ -211,17 +254,28 @@ proptest! {
             .layout(layout);
         let source = mixed(100_000);
         let mut writer = builder.build(Vec::new());
+        // However the same bytes come, the same file comes out.
+        let mut other = builder.build(Vec::new());
         let mut input = Vec::new();
         for (begin, len, action) in writes {
             let data = &source[begin.into()..usize::from(begin) + len];
             writer.write_all(data).unwrap();
+            match action {
+                0..3 => other.write_bytes(Bytes::copy_from_slice(data)).unwrap(),
+                3..6 => drop(other.read_from(&mut &*data).unwrap()),
+                _ => other.write_all(data).unwrap(),
+            }
             input.extend_from_slice(data);
             if action == 0 {
                 writer.flush().unwrap();
+                other.flush().unwrap();
             }
         }
+        prop_assert_eq!(other.total_in(), input.len() as u64);
+        let by_another_way = other.finish().unwrap();
         let compressed = writer.finish().unwrap();
         prop_assert!(decode(&compressed) == input);
+        prop_assert!(by_another_way == compressed);
         if let Some(decoded) = gunzip(&compressed) {
             prop_assert!(decoded == input);
         }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::ThreadId;
 
+use bytes::Bytes;
 use common::{decode, gunzip, members, noise};
 use flate2::read::MultiGzDecoder;
 use pargzip::{Builder, Layout};
@@ -327,6 +328,48 @@ fn the_caller_is_one_of_the_threads() {
         seen.push(std::thread::current().id());
         let seen = seen.into_iter().collect::<HashSet<_>>();
         assert!(seen.len() <= threads, "{}", seen.len());
+    }
+}
+
+#[test]
+fn shared_bytes_are_let_go_chunk_by_chunk() {
+    /// Tells what is left of it.
+    struct Owner(Vec<u8>, Arc<AtomicUsize>);
+    impl AsRef<[u8]> for Owner {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    impl Drop for Owner {
+        fn drop(&mut self) {
+            self.1.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+    for threads in 1..4 {
+        let (left, most) = (Arc::new(AtomicUsize::new(0)), 2 * threads.max(2));
+        let builder = Builder::new().chunk_size(1000).threads(threads);
+        let mut writer = builder.build(Vec::new());
+        let input = noise(100_000);
+        for piece in input.chunks(1000) {
+            left.fetch_add(1, Ordering::SeqCst);
+            let owner = Owner(piece.to_vec(), left.clone());
+            writer.write_bytes(Bytes::from_owner(owner)).unwrap();
+            assert!(left.load(Ordering::SeqCst) <= most);
+        }
+        assert!(decode(&writer.finish().unwrap()) == input);
+        assert_eq!(left.load(Ordering::SeqCst), 0);
+
+        // Nothing holds them after a failure, either.
+        let mut writer = builder.build(Failing::at(3));
+        let input = Bytes::from(input);
+        let error = writer.write_bytes(input.clone()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        writer.write_bytes(input.clone()).unwrap_err();
+        writer.finish().map(|_| ()).unwrap_err();
+        // A thread may be in the middle of a chunk.
+        while !input.is_unique() {
+            std::thread::yield_now();
+        }
     }
 }
 
