@@ -9,7 +9,7 @@ use super::{
     change::Link,
     error::Fault,
     links::Links,
-    words::{address_of_query, escape, href, maybe_time, pager, term},
+    words::{Part, address_of_query, escape, href, maybe_time, pager, term},
 };
 use crate::corpus::{Event, Issue, Repo, Snapshot, User};
 
@@ -70,7 +70,11 @@ pub(super) fn repo(
     params: &HashMap<String, String>,
 ) -> Result<RepoPage, Fault> {
     let repo = find(snapshot, owner, name)?;
-    let here = params.get("show").map_or("open", String::as_str);
+    let asked = params.get("show").map(String::as_str);
+    let &(here, _, is_it) = WHICH
+        .iter()
+        .find(|(which, ..)| Some(*which) == asked)
+        .unwrap_or(&WHICH[0]);
     let from = super::from(params);
     let url = href(&[repo.owner(), repo.name()]);
     let all = || repo.issues().filter(|issue| !issue.not_exist());
@@ -80,19 +84,24 @@ pub(super) fn repo(
         count: all().filter(is_it).count(),
         here: which == here,
     });
-    let is_it = WHICH
-        .iter()
-        .find(|(which, ..)| *which == here)
-        .map_or(WHICH[0].2, |which| which.2);
-    let mut issues = all().rev().filter(is_it).skip(from);
-    let rows: Vec<Row> = issues.by_ref().take(PAGE).map(row).collect();
-    let more = issues.next().is_some();
+    let issues = all().rev().filter(is_it).skip(from);
+    let rows: Vec<Row> = issues.take(PAGE).map(row).collect();
+    let count = tabs.iter().find(|tab| tab.here).map_or(0, |tab| tab.count);
     Ok(RepoPage {
         base: base.titled(repo.to_string()),
         name: repo.to_string(),
         tabs: tabs.into(),
+        pager: pager(
+            &format!("{url}?show={here}&"),
+            &Part {
+                from,
+                size: PAGE,
+                shown: rows.len(),
+                of: Some(count),
+                more: count > from + PAGE,
+            },
+        ),
         rows,
-        pager: pager(&url, &format!("show={here}&"), from, PAGE, more),
     })
 }
 

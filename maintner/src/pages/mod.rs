@@ -107,10 +107,11 @@ impl Pages {
         make: impl FnOnce(&Snapshot, Base) -> Result<T, Fault> + Send + 'static,
     ) -> Response {
         let made = tokio::task::spawn_blocking(move || {
-            let base = Base::new(&self);
-            let made = make(&self.corpus.snapshot(), base).and_then(|page| Ok(page.render()?));
+            let snapshot = self.corpus.snapshot();
+            let base = || Base::new(&self, &snapshot);
+            let made = make(&snapshot, base()).and_then(|page| Ok(page.render()?));
             made.map(|page| Html(page).into_response())
-                .unwrap_or_else(|fault| fault.page(Base::new(&self)))
+                .unwrap_or_else(|fault| fault.page(base()))
         });
         made.await
             .unwrap_or_else(|error| Fault::from(error).into_response())
@@ -123,16 +124,18 @@ struct Base {
     site: Arc<str>,
     query: String,
     version: &'static str,
+    generation: u64,
     log: bool,
 }
 
 impl Base {
-    fn new(pages: &Pages) -> Self {
+    fn new(pages: &Pages, snapshot: &Snapshot) -> Self {
         Self {
             title: pages.title.to_string(),
             site: Arc::clone(&pages.title),
             query: String::new(),
             version: assets::version(),
+            generation: snapshot.generation(),
             log: pages.log,
         }
     }
@@ -293,7 +296,7 @@ fn not_found(pages: &Pages, path: &str) -> Response {
         [owner, name, ..] => format!("GitHub repository \"{owner}/{name}\" not found"),
         _ => format!("there is nothing at /{path}"),
     };
-    Fault::NotFound(looks_like).page(Base::new(pages))
+    Fault::NotFound(looks_like).page(Base::new(pages, &pages.corpus.snapshot()))
 }
 
 /// Nothing but this server's own files, and no inline script: even if somebody's comment became

@@ -8,7 +8,7 @@ use super::{
     Base,
     change::state_of,
     error::Fault,
-    words::{href, pager, time},
+    words::{Part, href, pager, time},
 };
 use crate::corpus::{Commit, Commits, Project, Snapshot};
 
@@ -82,7 +82,6 @@ pub(super) fn page(
             .collect()
     };
     changes.reverse();
-    let more = changes.len() > from + CHANGES;
     let rows = changes
         .iter()
         .skip(from)
@@ -134,7 +133,16 @@ pub(super) fn page(
         head: head.transpose()?,
         changes_heading: if has_open { "Open changes" } else { "Changes" },
         changes: rows.collect(),
-        pager: pager(&url, "", from, CHANGES, more),
+        pager: pager(
+            &format!("{url}?"),
+            &Part {
+                from,
+                size: CHANGES,
+                shown: changes.len().saturating_sub(from).min(CHANGES),
+                of: Some(changes.len()),
+                more: changes.len() > from + CHANGES,
+            },
+        ),
         branches,
         tags,
         left_out,
@@ -209,7 +217,16 @@ pub(super) fn log(
         project_url: href(&[project.full_name()]),
         name: short(name).to_owned(),
         table: table(project, &commits).render()?,
-        pager: pager(&url, "", from, PAGE, more),
+        pager: pager(
+            &format!("{url}?"),
+            &Part {
+                from,
+                size: PAGE,
+                shown: commits.len(),
+                of: None,
+                more,
+            },
+        ),
     })
 }
 

@@ -9,7 +9,7 @@ use super::{
     change::Link,
     commit,
     github::url_of,
-    words::{self, address_of_query, maybe_time, pager, time},
+    words::{self, Part, address_of_query, maybe_time, pager, time},
 };
 use crate::corpus::{
     Change, Commit, Issue, Snapshot,
@@ -131,10 +131,16 @@ pub(super) fn page(
     let kinds = kinds.collect();
     let shown = hits.iter().skip(from).take(PAGE);
     let rows = shown.map(|&hit| row(snapshot, hit)).collect();
-    let query_part = format!("q={}&", words::query_part(query));
+    let part = Part {
+        from,
+        size: PAGE,
+        shown: hits.len().saturating_sub(from).min(PAGE),
+        of: Some(hits.len()),
+        more: hits.len() > from + PAGE,
+    };
     SearchPage {
         kinds,
-        pager: pager("/search", &query_part, from, PAGE, hits.len() > from + PAGE),
+        pager: pager(&format!("{}&", address_of_query(query)), &part),
         hits: rows,
         mistake,
         examples: if query.is_empty() { EXAMPLES } else { &[] },

@@ -248,11 +248,96 @@ async fn what_is_not_there_is_said_in_words() {
 
 #[tokio::test(start_paused = true)]
 async fn browsers_are_told_of_what_is_new() {
-    let (pages, _, mut writer) = pages();
-    let request = Request::get("/-/live").body(Body::empty()).unwrap();
-    let response = pages.router::<()>().with_state(()).oneshot(request);
-    let mut body = response.await.unwrap().into_body();
+    let (pages, snapshot, mut writer) = pages();
+    let router = pages.router::<()>();
+    let listen = async |path: &str, last: &str| {
+        let request = Request::get(path).header("last-event-id", last);
+        let request = request.body(Body::empty()).unwrap();
+        router.clone().oneshot(request).await.unwrap().into_body()
+    };
+    let next = async |body: &mut Body| {
+        let event = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        String::from_utf8(event.to_vec()).unwrap()
+    };
+    let event = |generation: u64| format!("id: {generation}\ndata: {generation}\n\n");
+    let before = snapshot.generation();
+    let mut body = listen("/-/live", "").await;
     let generation = writer.publish().generation();
-    let event = body.frame().await.unwrap().unwrap().into_data().unwrap();
-    assert_eq!(event, format!("data: {generation}\n\n"));
+    assert_eq!(next(&mut body).await, event(generation));
+
+    // What came between the page and the first event, or while the connection was away, comes at once.
+    let page = format!("/-/live?since={before}");
+    let began = tokio::time::Instant::now();
+    assert_eq!(next(&mut listen(&page, "").await).await, event(generation));
+    let mut back = listen("/-/live", &before.to_string()).await;
+    assert_eq!(next(&mut back).await, event(generation));
+    // The server is not the one that it was.
+    let mut other = listen("/-/live?since=999999", "").await;
+    assert_eq!(next(&mut other).await, event(generation));
+    assert!(began.elapsed().is_zero(), "nobody waits");
+    let mut none = listen(&format!("/-/live?since={generation}"), "").await;
+    let second = std::time::Duration::from_secs(1);
+    assert!(tokio::time::timeout(second, next(&mut none)).await.is_err());
+}
+
+#[tokio::test]
+async fn any_page_of_a_list_can_be_asked_for() {
+    let (pages, snapshot, _writer) = pages();
+    let repo = snapshot.github().repos().next().unwrap().to_string();
+    let project = snapshot.gerrit().projects().next().unwrap().full_name();
+    for list in [
+        format!("/{repo}?"),
+        format!("/{repo}?show=nothing&"),
+        format!("/{project}?"),
+        format!("/{project}/log/master?"),
+        "/search?q=x&".to_owned(),
+    ] {
+        for from in [
+            "0",
+            "7",
+            "-1",
+            "x",
+            "18446744073709551615",
+            "99999999999999999999",
+        ] {
+            page(&pages, &format!("{list}from={from}")).await;
+        }
+    }
+    let second = page(&pages, "/search?q=-%3C&from=50").await;
+    assert!(second.contains(">51–100 of "), "{second}");
+    for (from, rel) in [(0, "prev"), (100, "next")] {
+        let link = format!("href=\"/search?q=-%3C&amp;from={from}\" rel=\"{rel}\"");
+        assert!(second.contains(&link), "{second}");
+    }
+}
+
+#[tokio::test]
+async fn a_commit_of_no_project_has_a_page() {
+    let commit = crate::proto::GitMutation {
+        commit: Some(crate::proto::GitCommit {
+            sha1: "ab".repeat(20),
+            raw: b"tree 0101010101010101010101010101010101010101\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\nfirst <light>\n".to_vec(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let mutation = crate::proto::Mutation {
+        git: Some(commit),
+        ..Default::default()
+    };
+    let payload = prost::Message::encode_to_vec(&mutation);
+    let mut log = crate::reclog::Header::new(0, payload.len() as u64).to_vec();
+    log.extend_from_slice(&payload);
+    let mut writer = Writer::new();
+    writer.apply(0, 0, &Bytes::from(log)).unwrap();
+    writer.publish();
+    let pages = Pages::new(writer.corpus());
+    let found = page(&pages, "/search?q=abababa").await;
+    let url = format!("/-/commit/{}", "ab".repeat(20));
+    assert!(links(&found).contains(&url), "{found}");
+    assert!(
+        page(&pages, &url)
+            .await
+            .contains("<h1>first &#60;light&#62;</h1>")
+    );
 }

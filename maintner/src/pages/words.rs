@@ -48,7 +48,7 @@ pub(super) fn href(parts: &[&str]) -> String {
 }
 
 /// A value behind `?key=`, in a form that needs no escaping in HTML either.
-pub(super) fn query_part(value: &str) -> String {
+fn query_part(value: &str) -> String {
     let mut part = String::new();
     for byte in value.bytes() {
         match byte {
@@ -97,24 +97,42 @@ pub(super) fn grouped(number: impl std::fmt::Display) -> String {
     grouped
 }
 
-/// Links to the page before and the one behind, if there are such.
-pub(super) fn pager(path: &str, query: &str, from: usize, size: usize, more: bool) -> String {
-    let mut html = String::new();
-    let mut link = |from: usize, name: &str| {
-        let query = escape(query);
-        let _ = write!(html, "<a href=\"{path}?{query}from={from}\">{name}</a>");
+/// A page of a list.
+pub(super) struct Part {
+    /// What comes before it.
+    pub(super) from: usize,
+    /// The most that is on it, and what is.
+    pub(super) size: usize,
+    pub(super) shown: usize,
+    /// Of how many, if that is known.
+    pub(super) of: Option<usize>,
+    pub(super) more: bool,
+}
+
+/// Which part of a list a page has, with links to the page before and the one behind; nothing if all of it is there.
+/// `address` goes before `from=…`.
+pub(super) fn pager(address: &str, part: &Part) -> String {
+    let Part { from, size, .. } = *part;
+    if from == 0 && !part.more {
+        return String::new();
+    }
+    let address = escape(address);
+    let link = |is: bool, from: usize, rel: &str, name: &str| match is {
+        true => format!("<a href=\"{address}from={from}\" rel=\"{rel}\">{name}</a> "),
+        false => String::new(),
     };
-    if from > 0 {
-        link(from.saturating_sub(size), "← newer");
-    }
-    if more {
-        link(from + size, "older →");
-    }
-    if html.is_empty() {
-        html
-    } else {
-        format!("<nav class=\"pages\" aria-label=\"Pages\">{html}</nav>")
-    }
+    let newer = link(from > 0, from.saturating_sub(size), "prev", "← newer");
+    let older = link(part.more, from + size, "next", "older →");
+    let of = part
+        .of
+        .map_or_else(String::new, |all| format!(" of {}", grouped(all)));
+    let which = match part.shown {
+        0 => "none left".to_owned(),
+        shown => format!("{}–{}{of}", grouped(from + 1), grouped(from + shown)),
+    };
+    format!(
+        "<nav class=\"pages\" aria-label=\"Pages\">{newer}<span class=\"dim\">{which}</span> {older}</nav>"
+    )
 }
 
 #[cfg(test)]
