@@ -56,8 +56,8 @@ pub enum FollowError {
 
 /// Drives a log into a corpus.
 ///
-/// While all that there is is read for the first time, nothing is published before its end. From
-/// then on each batch is, as it comes. If the log turns out to be another one than before (a
+/// While all that there is is read for the first time, it is taken in as it comes, but nothing is
+/// published before its end. From then on each batch is. If the log turns out to be another one than before (a
 /// *split*), it is read anew: readers keep the last snapshot of the old one until the new one is
 /// there, which has another [`epoch`](Snapshot::epoch).
 ///
@@ -149,7 +149,7 @@ impl<S: Source> Follower<S> {
             source,
             corpus: writer.corpus(),
             bytes: writer.log_bytes(),
-            held: files.is_some().then(Held::default),
+            held: files.as_ref().and_then(Files::hold),
             writer: Hand::Here(Box::new(Writing { writer, files })),
             caught_up: false,
             waits: Arc::new(()),
@@ -269,10 +269,7 @@ impl<S: Source> Follower<S> {
             },
             Event::CaughtUp { segments } => {
                 if !std::mem::replace(&mut self.caught_up, true) {
-                    match self.held.take() {
-                        Some(held) => self.load(held, segments),
-                        None => drop(writing.writer.publish()),
-                    }
+                    self.load(segments);
                     return self.take_back().await.map(|_| true);
                 }
                 // After trouble, say, with nothing new.
@@ -289,7 +286,7 @@ impl<S: Source> Follower<S> {
                 writing.writer.restart();
                 if let Some(files) = &mut writing.files {
                     files.split();
-                    self.held = Some(Held::default());
+                    self.held = files.hold();
                 }
             }
         }
@@ -309,12 +306,18 @@ impl<S: Source> Follower<S> {
         });
     }
 
-    /// Takes in all that was held. The writer is away after that.
-    fn load(&mut self, held: Held, segments: Vec<Segment>) {
-        let waits = Arc::downgrade(&self.waits);
-        self.hand_over(false, true, move |Writing { writer, files }| match files {
-            Some(files) => files.load(writer, held, segments, &waits),
-            None => Ok(()),
+    /// Takes in all that was held, and publishes. The writer is away after that.
+    fn load(&mut self, segments: Vec<Segment>) {
+        let (held, waits) = (self.held.take(), Arc::downgrade(&self.waits));
+        self.hand_over(false, true, move |Writing { writer, files }| {
+            if let (Some(files), Some(held)) = (files.as_mut(), held) {
+                files.load(writer, held, &segments, &waits)?;
+            }
+            writer.publish();
+            if let Some(files) = files {
+                files.loaded(writer, segments);
+            }
+            Ok(())
         });
     }
 

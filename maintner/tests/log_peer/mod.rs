@@ -5,7 +5,10 @@
 use std::{
     collections::VecDeque,
     io,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use axum::{
@@ -18,7 +21,11 @@ use axum::{
 use futures_util::{StreamExt, stream};
 use http_body_util::BodyExt;
 use maintner::log::{Feed, server::LogServer};
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinHandle,
+};
 use tower::ServiceExt;
 
 /// What to do with a request instead of answering it.
@@ -38,6 +45,8 @@ pub(crate) enum Fault {
     RangeWithout206,
     /// Change the last byte.
     Corrupt,
+    /// Break the connection, and all others from then on.
+    GoAway,
 }
 
 #[derive(Clone)]
@@ -47,6 +56,7 @@ pub(crate) struct Peer {
     index_faults: Arc<Mutex<VecDeque<Fault>>>,
     segment_faults: Arc<Mutex<VecDeque<Fault>>>,
     pub(crate) url: String,
+    is_gone: Arc<AtomicBool>,
     task: Arc<JoinHandle<()>>,
 }
 
@@ -64,6 +74,7 @@ impl Peer {
             index_faults: Arc::default(),
             segment_faults: Arc::default(),
             url,
+            is_gone: Arc::default(),
             task: Arc::new(tokio::spawn(async {})),
         };
         let app = Router::new().fallback(answer).with_state(peer.clone());
@@ -100,8 +111,12 @@ impl Peer {
     }
 
     /// Nobody is there any more.
-    pub(crate) fn stop(&self) {
+    pub(crate) async fn stop(&self) {
         self.task.abort();
+        let address = self.url["http://".len()..].trim_end_matches("/logs");
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
     }
 }
 
@@ -120,6 +135,11 @@ async fn answer(State(peer): State<Peer>, mut request: Request) -> Response {
         &peer.index_faults
     };
     let fault = faults.lock().unwrap().pop_front().unwrap_or(Fault::None);
+    if matches!(fault, Fault::GoAway) {
+        peer.is_gone.store(true, Ordering::Relaxed);
+    }
+    let is_gone = peer.is_gone.load(Ordering::Relaxed);
+    let fault = if is_gone { Fault::Cut(0) } else { fault };
     match &fault {
         Fault::Status(status) => return StatusCode::from_u16(*status).unwrap().into_response(),
         Fault::Say(text) => return text.clone().into_response(),

@@ -47,16 +47,21 @@ impl Files {
         }
     }
 
-    /// Lets the writer know all of a log, with the help of a file if there is one that fits. Ends
-    /// early when nobody waits any more. Blocks.
+    /// Where to hold what a log says until it has said all, if there may be a file that knows it.
+    pub(super) fn hold(&self) -> Option<Held> {
+        self.dir.has_some().then(Held::default)
+    }
+
+    /// Lets the writer know all that was held of a log, with the help of a file if there is one that
+    /// fits. Ends early when nobody waits any more. Blocks.
     pub(super) fn load(
         &mut self,
         writer: &mut Writer,
         held: Held,
-        segments: Vec<Segment>,
+        segments: &[Segment],
         waits: &Weak<()>,
     ) -> Result<(), ApplyError> {
-        let rest = match self.dir.find(&segments, &held.batches) {
+        let rest = match self.dir.find(segments, &held.batches) {
             Ok((checkpoint, rest, file)) => {
                 tracing::debug!(file = %file.display(), "beginning with a snapshot file");
                 writer.adopt(checkpoint);
@@ -77,10 +82,13 @@ impl Files {
         for (segment, bytes) in held.mapped {
             writer.remap(segment, &bytes);
         }
-        writer.publish();
+        Ok(())
+    }
+
+    /// The writer knows all of this log for the first time, and has published it.
+    pub(super) fn loaded(&mut self, writer: &Writer, segments: Vec<Segment>) {
         self.segments = segments;
         self.save_if_due(writer, RESTING);
-        Ok(())
     }
 
     /// The writer knows all of this log, and has published it.

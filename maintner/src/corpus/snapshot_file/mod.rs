@@ -214,6 +214,13 @@ impl SnapshotDir {
         log_bytes >= self.min_log_bytes
     }
 
+    /// Whether there is a file that this program can read.
+    pub(super) fn has_some(&self) -> bool {
+        let files = self.files().unwrap_or_default();
+        let schema = (!files.is_empty()).then(|| schema(self.options));
+        files.iter().any(|file| Some(file.schema) == schema)
+    }
+
     /// How a writer of these files reads a log.
     pub(super) fn writer(&self) -> Writer {
         Writer::with_options(self.options)

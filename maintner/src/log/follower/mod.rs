@@ -411,10 +411,15 @@ impl State {
         if all.is_empty() {
             return Ok(false);
         }
-        self.told.clear();
-        self.tail = None;
-        for (segment, bytes, is_sealed) in all {
+        let same = self.told.iter().zip(&all);
+        let same = same.take_while(|(told, (segment, ..))| told.segment == *segment);
+        if same.count() < self.told.len() {
+            self.told.clear();
+            to.tell(Event::Split { common: 0 }).await;
+        }
+        for (segment, bytes, is_sealed) in all.into_iter().skip(self.told.len()) {
             self.told.push(Told { segment, is_sealed });
+            self.tail = None;
             to.part(segment.number, 0, bytes).await;
         }
         self.caught_up(to).await;

@@ -8,7 +8,10 @@ use std::{
 
 use super::*;
 use crate::{
-    corpus::{Snapshot, live::Follower},
+    corpus::{
+        Snapshot,
+        live::{Follower, Hand},
+    },
     log::{Event, MemoryLog, Source, SourceError},
     reclog::Records,
     testing::{History, difference, dump},
@@ -96,7 +99,7 @@ async fn start(log: &MemoryLog, dir: SnapshotDir) -> Snapshot {
 
 /// Waits for what is being saved.
 async fn saved<S: Source>(follower: &mut Follower<S>) {
-    let crate::corpus::live::Hand::Here(writing) = &mut follower.writer else {
+    let Hand::Here(writing) = &mut follower.writer else {
         panic!("the writer is away");
     };
     writing.files.as_mut().unwrap().saved().await;
@@ -162,6 +165,47 @@ async fn the_next_start_does_not_read_the_log() {
     assert!(follower.catch_up().await.is_err());
     follower.shutdown().await;
     assert!(nothing.known().is_empty());
+}
+
+/// How much of a log has been applied by a follower that has read all that came, which is not all.
+async fn applied(follower: &mut Follower<Told>) -> u64 {
+    loop {
+        {
+            let mut call = pin!(follower.catch_up());
+            let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            assert!(polled.is_pending());
+        }
+        match &follower.writer {
+            Hand::Here(writing) if follower.source.0.is_empty() => {
+                return writing.writer.log_bytes();
+            }
+            _ => tokio::task::yield_now().await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_a_file_segments_are_taken_in_while_others_are_still_to_come() {
+    let (folder, log) = (Folder::new(), log(9, 100_000));
+    let mut events = events(&log, 0);
+    let rest = events.split_off(2);
+    let two: u64 = log.feed().segments()[..2]
+        .iter()
+        .map(|segment| segment.size)
+        .sum();
+    // In the way of nobody: of another program, and what is none.
+    fs::write(folder.0.path().join("corpus.0.1000.snap"), "x").unwrap();
+    let mut follower = Follower::open(Told(events.clone()), folder.dir());
+    assert_eq!(applied(&mut follower).await, two);
+    let unread = follower.corpus().snapshot();
+    assert_eq!(unread.log_bytes(), 0, "nobody sees a part");
+    follower.source.0.extend(rest);
+    compare(&follower.catch_up().await.unwrap(), &log);
+    follower.shutdown().await;
+
+    // It may know all of it: then nothing need be applied.
+    let mut follower = Follower::open(Told(events), folder.dir());
+    assert_eq!(applied(&mut follower).await, 0);
 }
 
 #[tokio::test]
