@@ -5,7 +5,7 @@ use std::mem;
 
 use crate::evicted::{Outbox, Reason};
 use crate::stats::Stats;
-use crate::table::Table;
+use crate::table::{Table, Walk};
 
 /// Slots are `u32`, and there are more of them than entries.
 pub(crate) const MOST: usize = 5 << 28;
@@ -338,13 +338,8 @@ impl<K, V> Core<K, V> {
     }
 
     /// The slot of the least recently used entry.
-    pub(crate) fn oldest(&self) -> Option<u32> {
+    pub(crate) fn oldest(&mut self) -> Option<u32> {
         (self.len() > 0).then(|| self.table.oldest())
-    }
-
-    /// The slot of the most recently used entry.
-    pub(crate) fn newest(&self) -> Option<u32> {
-        (self.len() > 0).then(|| self.table.newest())
     }
 
     /// The value of the most recently used entry. There must be one.
@@ -352,14 +347,17 @@ impl<K, V> Core<K, V> {
         self.value_mut(self.table.newest())
     }
 
-    /// From one slot to the next less recently used one. Of no meaning after the last.
-    pub(crate) fn older(&self, at: u32) -> u32 {
-        self.table.older(at)
+    /// Through all entries, expired ones included.
+    pub(crate) fn walk(&self) -> Walk {
+        Walk::new(&self.table)
     }
 
-    /// From one slot to the next more recently used one. Of no meaning after the last.
-    pub(crate) fn newer(&self, at: u32) -> u32 {
-        self.table.newer(at)
+    pub(crate) fn next_newest(&self, walk: &mut Walk) -> Option<u32> {
+        walk.next_newest(&self.table)
+    }
+
+    pub(crate) fn next_oldest(&self, walk: &mut Walk) -> Option<u32> {
+        walk.next_oldest(&self.table)
     }
 
     pub(crate) fn resize(
@@ -390,12 +388,9 @@ impl<K, V> Core<K, V> {
 
     pub(crate) fn purge_expired(&mut self, now: impl FnOnce() -> u64, out: &mut Outbox<K, V>) {
         let now = self.time(now);
-        let Some(mut next) = self.oldest() else {
-            return;
-        };
-        for _ in 0..self.len() {
-            let at = next;
-            next = self.newer(at);
+        self.table.settle();
+        let mut walk = self.walk();
+        while let Some(at) = self.next_oldest(&mut walk) {
             if self.is_expired(at, now) {
                 self.take_out(at, Reason::Expired, out);
             }

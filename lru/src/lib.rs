@@ -40,6 +40,7 @@ mod cache;
 mod config;
 mod core;
 mod evicted;
+mod group;
 mod hasher;
 mod lock;
 mod lru;

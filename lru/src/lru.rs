@@ -10,6 +10,7 @@ use crate::core::{Core, Inserted};
 use crate::evicted::{Outbox, Reason};
 use crate::hasher::DefaultHasher;
 use crate::stats::Stats;
+use crate::table::Walk;
 
 /// A cache for one owner: no lock, and references to what is in it.
 ///
@@ -299,9 +300,7 @@ impl<V> DerefMut for Held<'_, V> {
 /// Entries in the order of their use. Made by [`Lru::iter`].
 pub struct Iter<'a, K, V> {
     core: &'a Core<K, V>,
-    /// What comes next from either end.
-    ends: (u32, u32),
-    left: usize,
+    walk: Walk,
     now: u64,
 }
 
@@ -309,8 +308,7 @@ impl<'a, K, V> Iter<'a, K, V> {
     pub(crate) fn new(core: &'a Core<K, V>, now: u64) -> Self {
         Self {
             core,
-            ends: core.newest().zip(core.oldest()).unwrap_or((0, 0)),
-            left: core.len(),
+            walk: core.walk(),
             now,
         }
     }
@@ -320,10 +318,7 @@ impl<'a, K, V> Iterator for Iter<'a, K, V> {
     type Item = (&'a K, &'a V);
 
     fn next(&mut self) -> Option<Self::Item> {
-        while self.left > 0 {
-            let at = self.ends.0;
-            self.ends.0 = self.core.older(at);
-            self.left -= 1;
+        while let Some(at) = self.core.next_newest(&mut self.walk) {
             if !self.core.is_expired(at, self.now) {
                 return Some(self.core.entry(at));
             }
@@ -332,16 +327,13 @@ impl<'a, K, V> Iterator for Iter<'a, K, V> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (0, Some(self.left))
+        (0, Some(self.walk.len()))
     }
 }
 
 impl<K, V> DoubleEndedIterator for Iter<'_, K, V> {
     fn next_back(&mut self) -> Option<Self::Item> {
-        while self.left > 0 {
-            let at = self.ends.1;
-            self.ends.1 = self.core.newer(at);
-            self.left -= 1;
+        while let Some(at) = self.core.next_oldest(&mut self.walk) {
             if !self.core.is_expired(at, self.now) {
                 return Some(self.core.entry(at));
             }
@@ -354,7 +346,10 @@ impl<K, V> FusedIterator for Iter<'_, K, V> {}
 
 impl<K, V> Clone for Iter<'_, K, V> {
     fn clone(&self) -> Self {
-        Self { ..*self }
+        Self {
+            walk: self.walk.clone(),
+            ..*self
+        }
     }
 }
 

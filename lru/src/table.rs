@@ -1,11 +1,17 @@
 use std::mem;
 use std::num::NonZeroU32;
 
+use crate::group::{FILL, Group, SLOTS, Tag};
+
 /// Entries, found by their hashes and linked in the order of their use.
 ///
 /// Slots are in groups, and the hash of an entry tells its group; it is in the next that has room if there is none. A group
 /// knows how many entries passed it by. So a search knows where it is over, and taking an entry out leaves nothing behind
 /// and moves no other. Slots change in [`rebuild`](Self::rebuild) only.
+///
+/// A use does not change the links at once: it is noted. They are changed for several uses together, and before anything
+/// depends on them. For the neighbours of an entry are seldom in the processor's cache: so several are waited for at a time,
+/// and most hits wait for none.
 ///
 /// What a hit needs is inlined by force: it is most of what a cache does, and calls cost it a fifth.
 pub(crate) struct Table<K, V> {
@@ -16,10 +22,11 @@ pub(crate) struct Table<K, V> {
     /// do not need them and nodes are smaller so.
     hashes: Vec<u32>,
     len: usize,
-    /// The most recently used one, if there is any. Its link to a newer one means nothing.
+    /// The most recently used one, if there is any, leaving the notes aside. Its link to a newer one means nothing.
     head: u32,
-    /// The least recently used one, if there is any. Its link to an older one means nothing.
+    /// The least recently used one, likewise. Its link to an older one means nothing.
     tail: u32,
+    notes: Notes,
 }
 
 struct Node<K, V> {
@@ -30,6 +37,16 @@ struct Node<K, V> {
     value: V,
 }
 
+/// Slots that were used since the links were changed, the latest last; one may be there more than once.
+#[derive(Clone, Copy)]
+struct Notes {
+    slots: [u32; NOTES],
+    len: usize,
+}
+
+/// How many uses are noted at most. Twice as many are no faster.
+const NOTES: usize = 32;
+
 impl<K, V> Table<K, V> {
     pub(crate) const fn new() -> Self {
         Self {
@@ -39,6 +56,7 @@ impl<K, V> Table<K, V> {
             len: 0,
             head: 0,
             tail: 0,
+            notes: Notes::new(),
         }
     }
 
@@ -56,34 +74,32 @@ impl<K, V> Table<K, V> {
     pub(crate) fn find(&self, hash: u32, is: impl Fn(&K) -> bool) -> Option<u32> {
         let at = self.home(hash);
         let group = *self.groups.get(at)?;
-        match self.find_in(at, group, hash, &is) {
-            None if group.passed() > 0 => self.find_after(at, hash, is),
+        match self.find_in(at, group, Tag::home(hash), &is) {
+            None if group.is_passed() => self.find_guest(at, hash, is),
             found => found,
         }
     }
 
     #[inline(always)]
-    fn find_in(&self, at: usize, group: Group, hash: u32, is: impl Fn(&K) -> bool) -> Option<u32> {
-        let mut matches = group.matches(hash);
-        while matches != 0 {
-            let slot = at * GROUP + first(matches);
+    fn find_in(&self, at: usize, group: Group, tag: Tag, is: impl Fn(&K) -> bool) -> Option<u32> {
+        for slot in group.matches(tag) {
+            let slot = at * SLOTS + slot;
             if let Some(Some(node)) = self.slots.get(slot)
                 && is(&node.key)
             {
                 return Some(slot as u32);
             }
-            matches &= matches - 1;
         }
         None
     }
 
     #[inline(never)]
-    fn find_after(&self, mut at: usize, hash: u32, is: impl Fn(&K) -> bool) -> Option<u32> {
+    fn find_guest(&self, mut at: usize, hash: u32, is: impl Fn(&K) -> bool) -> Option<u32> {
         for _ in 1..self.groups.len() {
             at = self.after(at);
             let group = self.groups[at];
-            let found = self.find_in(at, group, hash, &is);
-            if found.is_some() || group.passed() == 0 {
+            let found = self.find_in(at, group, Tag::guest(hash), &is);
+            if found.is_some() || !group.is_passed() {
                 return found;
             }
         }
@@ -101,62 +117,57 @@ impl<K, V> Table<K, V> {
         &mut self.node_mut(at).value
     }
 
-    /// The slot of the most recently used entry. There must be one.
-    #[inline]
-    pub(crate) fn newest(&self) -> u32 {
-        self.head
-    }
-
-    /// The slot of the least recently used entry. There must be one.
-    #[inline]
-    pub(crate) fn oldest(&self) -> u32 {
-        self.tail
-    }
-
-    /// Of no meaning after the last.
-    #[inline]
-    pub(crate) fn older(&self, at: u32) -> u32 {
-        self.node(at).older
-    }
-
-    /// Of no meaning after the last.
-    #[inline]
-    pub(crate) fn newer(&self, at: u32) -> u32 {
-        self.node(at).newer.get() - 1
-    }
-
     /// Makes an entry the most recently used one; gives its value.
     #[inline(always)]
     pub(crate) fn touch(&mut self, at: u32) -> &mut V {
-        let head = self.head;
-        if at != head {
-            let node = self.node_mut(at);
-            let (link, older) = (node.newer, mem::replace(&mut node.older, head));
-            let newer = link.get() - 1;
-            if at == self.tail {
-                self.tail = newer;
-            } else {
-                self.node_mut(newer).older = older;
-                self.node_mut(older).newer = link;
-            }
-            self.node_mut(head).newer = to(at);
-            self.head = at;
+        if !self.notes.add(at) {
+            self.settle();
+            self.notes.add(at);
         }
         self.value_mut(at)
+    }
+
+    /// Changes the links as the notes say.
+    #[inline(never)]
+    pub(crate) fn settle(&mut self) {
+        let notes = self.notes;
+        for &at in notes.slots.iter().take(notes.len) {
+            self.move_to_front(at);
+        }
+        self.notes.len = 0;
+    }
+
+    #[inline]
+    fn move_to_front(&mut self, at: u32) {
+        let head = self.head;
+        if at == head {
+            return;
+        }
+        let node = self.node_mut(at);
+        let (link, older) = (node.newer, mem::replace(&mut node.older, head));
+        let newer = link.get() - 1;
+        if at == self.tail {
+            self.tail = newer;
+        } else {
+            self.node_mut(newer).older = older;
+            self.node_mut(older).newer = link;
+        }
+        self.node_mut(head).newer = to(at);
+        self.head = at;
     }
 
     /// Adds an entry that is not there as the most recently used one; gives its slot. There must be a free one.
     #[inline(always)]
     pub(crate) fn push(&mut self, hash: u32, key: K, value: V) -> u32 {
-        let mut at = self.home(hash);
-        let place = loop {
-            let group = &mut self.groups[at];
-            if let Some(place) = group.take(hash) {
-                break place;
-            }
-            at = self.after(at);
+        if self.notes.len > 0 {
+            self.settle();
+        }
+        let home = self.home(hash);
+        let (group, slot) = match self.groups[home].take(Tag::home(hash)) {
+            Some(slot) => (home, slot),
+            None => self.take_after(home, Tag::guest(hash)),
         };
-        let at = (at * GROUP + place) as u32;
+        let at = (group * SLOTS + slot) as u32;
         self.hashes[at as usize] = hash;
         self.slots[at as usize] = Some(Node {
             newer: NonZeroU32::MIN,
@@ -174,14 +185,25 @@ impl<K, V> Table<K, V> {
         at
     }
 
+    /// Takes a slot in one of the groups after this one.
+    #[inline(never)]
+    fn take_after(&mut self, mut group: usize, tag: Tag) -> (usize, usize) {
+        loop {
+            group = self.after(group);
+            if let Some(slot) = self.groups[group].take(tag) {
+                return (group, slot);
+            }
+        }
+    }
+
     /// Takes out the entry of a slot that is taken.
     #[inline]
     pub(crate) fn remove(&mut self, at: u32) -> (K, V) {
-        let node = self.node(at);
-        let (link, older) = (node.newer, node.older);
-        if at == self.tail {
+        if at == self.oldest() {
             return self.remove_oldest();
         }
+        let node = self.node(at);
+        let (link, older) = (node.newer, node.older);
         if at == self.head {
             self.head = older;
         } else {
@@ -194,7 +216,8 @@ impl<K, V> Table<K, V> {
     /// Takes out the least recently used entry. There must be one.
     #[inline]
     pub(crate) fn remove_oldest(&mut self) -> (K, V) {
-        let (newer, entry) = self.vacate(self.tail);
+        let oldest = self.oldest();
+        let (newer, entry) = self.vacate(oldest);
         // Of no meaning if it was the only one; the next one sets it.
         self.tail = newer;
         entry
@@ -208,26 +231,34 @@ impl<K, V> Table<K, V> {
             astray();
         };
         self.len -= 1;
-        self.groups[at / GROUP].free(at % GROUP);
-        let mut passed = self.home(self.hashes[at]);
-        while passed != at / GROUP {
+        let group = at / SLOTS;
+        if self.groups[group].free(at % SLOTS).is_guest() {
+            self.unpass(self.home(self.hashes[at]), group);
+        }
+        (node.newer.get() - 1, (node.key, node.value))
+    }
+
+    /// An entry that was in one group instead of another is gone.
+    #[inline(never)]
+    fn unpass(&mut self, home: usize, group: usize) {
+        let mut passed = home;
+        while passed != group {
             self.groups[passed].unpass();
             passed = self.after(passed);
         }
-        (node.newer.get() - 1, (node.key, node.value))
     }
 
     /// Makes it anew with room for so many entries at least. `moved` is told from which slot to which each goes.
     #[cold]
     pub(crate) fn rebuild(&mut self, room: usize, mut moved: impl FnMut(u32, u32)) {
+        let mut next = self.oldest();
         let mut old = mem::replace(self, Self::new());
         let groups = room.div_ceil(FILL);
-        let slots = groups * GROUP;
-        self.groups = vec![Group(0); groups];
+        let slots = groups * SLOTS;
+        self.groups = vec![Group::EMPTY; groups];
         self.slots.reserve_exact(slots);
         self.slots.resize_with(slots, || None);
         self.hashes = vec![0; slots];
-        let mut next = old.tail;
         while let Some(node) = old.slots.get_mut(next as usize).and_then(Option::take) {
             let to = self.push(old.hashes[next as usize], node.key, node.value);
             moved(next, to);
@@ -235,7 +266,22 @@ impl<K, V> Table<K, V> {
         }
     }
 
+    /// The slot of the most recently used entry. There must be one.
     #[inline]
+    pub(crate) fn newest(&self) -> u32 {
+        self.notes.all().last().copied().unwrap_or(self.head)
+    }
+
+    /// The slot of the least recently used entry. There must be one.
+    #[inline]
+    pub(crate) fn oldest(&mut self) -> u32 {
+        if self.notes.len > 0 {
+            self.settle();
+        }
+        self.tail
+    }
+
+    #[inline(always)]
     fn node(&self, at: u32) -> &Node<K, V> {
         match &self.slots[at as usize] {
             Some(node) => node,
@@ -268,6 +314,101 @@ impl<K, V> Table<K, V> {
     }
 }
 
+impl Notes {
+    const fn new() -> Self {
+        Self {
+            slots: [0; NOTES],
+            len: 0,
+        }
+    }
+
+    /// Says whether there was room.
+    #[inline(always)]
+    fn add(&mut self, at: u32) -> bool {
+        let Some(note) = self.slots.get_mut(self.len) else {
+            return false;
+        };
+        *note = at;
+        self.len += 1;
+        true
+    }
+
+    fn all(&self) -> &[u32] {
+        self.slots.get(..self.len).unwrap_or_default()
+    }
+}
+
+/// What remains to be seen on a way through all slots that are taken, in the order of their use, from both ends. What has been
+/// seen may be removed meanwhile, nothing else changed.
+#[derive(Clone)]
+pub(crate) struct Walk {
+    /// What is noted, each once, the most recently used one first.
+    noted: Notes,
+    /// How many of them have been seen.
+    seen: usize,
+    /// How many of them remain or have been seen.
+    until: usize,
+    /// Then come these, except what is noted: the next one from either end, and how many remain.
+    newest: u32,
+    oldest: u32,
+    linked: usize,
+}
+
+impl Walk {
+    pub(crate) fn new<K, V>(table: &Table<K, V>) -> Self {
+        let mut noted = Notes::new();
+        for &at in table.notes.all().iter().rev() {
+            if !noted.all().contains(&at) {
+                noted.add(at);
+            }
+        }
+        Self {
+            noted,
+            seen: 0,
+            until: noted.len,
+            newest: table.head,
+            oldest: table.tail,
+            linked: table.len - noted.len,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.until - self.seen + self.linked
+    }
+
+    pub(crate) fn next_newest<K, V>(&mut self, table: &Table<K, V>) -> Option<u32> {
+        if self.seen < self.until {
+            self.seen += 1;
+            return Some(self.noted.slots[self.seen - 1]);
+        }
+        while self.linked > 0 {
+            let at = self.newest;
+            self.newest = table.node(at).older;
+            if !self.noted.all().contains(&at) {
+                self.linked -= 1;
+                return Some(at);
+            }
+        }
+        None
+    }
+
+    pub(crate) fn next_oldest<K, V>(&mut self, table: &Table<K, V>) -> Option<u32> {
+        while self.linked > 0 {
+            let at = self.oldest;
+            self.oldest = table.node(at).newer.get() - 1;
+            if !self.noted.all().contains(&at) {
+                self.linked -= 1;
+                return Some(at);
+            }
+        }
+        if self.seen == self.until {
+            return None;
+        }
+        self.until -= 1;
+        Some(self.noted.slots[self.until])
+    }
+}
+
 /// A link to a slot.
 #[inline]
 fn to(at: u32) -> NonZeroU32 {
@@ -278,74 +419,4 @@ fn to(at: u32) -> NonZeroU32 {
 #[inline(never)]
 fn astray() -> ! {
     unreachable!("a link leads to a free slot")
-}
-
-/// How many slots are in a group.
-const GROUP: usize = 7;
-
-/// How many of them are taken on average when the table is full: few entries are in another group than their own then.
-const FILL: usize = 4;
-
-/// A byte for each slot: a part of the hash of what is there, and the highest bit; or 0 if it is free. The highest byte is how
-/// many entries passed by.
-#[derive(Clone, Copy)]
-struct Group(u64);
-
-const LOWEST: u64 = u64::MAX / 0xff;
-const HIGHEST: u64 = LOWEST << 7 & SLOTS;
-const SLOTS: u64 = u64::MAX >> 8;
-const PASSED: u64 = !SLOTS;
-const PASS: u64 = SLOTS + 1;
-
-impl Group {
-    /// The highest bit of each byte that may be of this hash; all of these slots are taken.
-    #[inline]
-    fn matches(self, hash: u32) -> u64 {
-        let differing = self.0 ^ (LOWEST * tag(hash));
-        // A byte of 1 above one of 0 is taken for 0, too. It is of a tag that differs in the lowest bit.
-        differing.wrapping_sub(LOWEST) & !differing & HIGHEST
-    }
-
-    /// Takes a free slot for this hash, or is passed by.
-    #[inline]
-    fn take(&mut self, hash: u32) -> Option<usize> {
-        let free = !self.0 & HIGHEST;
-        if free == 0 {
-            // From the greatest number there is no way back: searches go on for nothing then, until the table is made anew.
-            self.0 = self.0.checked_add(PASS).unwrap_or(self.0);
-            return None;
-        }
-        let place = first(free);
-        self.0 |= tag(hash) << (8 * place);
-        Some(place)
-    }
-
-    #[inline]
-    fn free(&mut self, place: usize) {
-        self.0 &= !(0xff << (8 * place));
-    }
-
-    #[inline]
-    fn passed(self) -> u64 {
-        self.0 & PASSED
-    }
-
-    #[inline]
-    fn unpass(&mut self) {
-        if self.passed() != PASSED {
-            self.0 -= PASS;
-        }
-    }
-}
-
-/// The number of the first byte that is not 0.
-#[inline]
-fn first(bytes: u64) -> usize {
-    bytes.trailing_zeros() as usize / 8
-}
-
-/// The group is chosen by the upper bits of the hash.
-#[inline]
-fn tag(hash: u32) -> u64 {
-    u64::from(hash >> 1 & 0x7f | 0x80)
 }

@@ -28,6 +28,8 @@ mod config;
 mod core;
 #[path = "../src/evicted.rs"]
 mod evicted;
+#[path = "../src/group.rs"]
+mod group;
 #[path = "../src/hasher.rs"]
 mod hasher;
 #[path = "../src/lru.rs"]

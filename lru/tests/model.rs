@@ -45,6 +45,23 @@ fn op(bits: u64) -> Op {
     }
 }
 
+/// Lookups, and now and then something else.
+fn mostly_get(bits: u64) -> Op {
+    match bits >> 32 & 31 {
+        0 => op(bits),
+        _ => Op::Get((bits >> 8) as u8 % 24),
+    }
+}
+
+/// Neither weights nor deadlines.
+fn plain(op: Op) -> Op {
+    match op {
+        Op::InsertFor(key, value, _) => Op::Insert(key, value),
+        Op::ResizeWeight(_) => Op::Purge,
+        op => op,
+    }
+}
+
 /// Most recently used first: key, value, deadline.
 type Entry = (u8, u8, u64);
 
@@ -58,6 +75,7 @@ struct Model {
     now: u64,
     out: Vec<(u8, u8, Reason)>,
     counts: [u64; 6],
+    plain: bool,
 }
 
 fn weight(value: u8) -> u64 {
@@ -70,7 +88,16 @@ impl Model {
     }
 
     fn weight(&self) -> u64 {
+        if self.plain {
+            return self.entries.len() as u64;
+        }
         self.entries.iter().map(|entry| weight(entry.1)).sum()
+    }
+
+    /// What has not expired.
+    fn live(&self) -> Vec<(u8, u8)> {
+        let live = self.entries.iter().filter(|entry| entry.2 > self.now);
+        live.map(|&(key, value, _)| (key, value)).collect()
     }
 
     fn part(&mut self, at: usize) {
@@ -187,6 +214,15 @@ impl Form {
                 let mut back: Vec<_> = cache.iter().rev().map(|(&k, &v)| (k, v)).collect();
                 back.reverse();
                 assert_eq!(entries, back);
+                // From both ends by turns.
+                let mut ends = cache.iter();
+                let (mut front, mut back) = (Vec::new(), Vec::new());
+                while let Some(entry) = ends.next() {
+                    front.push(entry);
+                    back.extend(ends.next_back());
+                }
+                let both = front.into_iter().chain(back.into_iter().rev());
+                assert!(both.eq(cache.iter()));
                 entries
             }
             Self::Shared(cache) => cache.snapshot(),
@@ -197,6 +233,8 @@ impl Form {
 #[derive(Debug, Clone, Copy)]
 struct Setup {
     shared: bool,
+    /// Without what follows the capacity.
+    plain: bool,
     capacity: usize,
     max_weight: u64,
     ttl: Option<u64>,
@@ -210,24 +248,27 @@ fn compare(setup: Setup, ops: impl IntoIterator<Item = Op>) {
     let heard = out.clone();
     let mut builder = Builder::new()
         .capacity(setup.capacity)
-        .max_weight(setup.max_weight, |_, value| weight(*value))
         .clock(move || start + Duration::from_secs(clock.load(Ordering::Relaxed)))
         .on_evict(move |key, value, reason| heard.lock().unwrap().push((key, value, reason)));
-    if let Some(ttl) = setup.ttl {
-        builder = builder.ttl(Duration::from_secs(ttl));
+    let mut model = Model {
+        capacity: setup.capacity,
+        plain: setup.plain,
+        ..Model::default()
+    };
+    if !setup.plain {
+        model.max_weight = setup.max_weight;
+        model.ttl = setup.ttl;
+        builder = builder.max_weight(setup.max_weight, |_, value| weight(*value));
+        if let Some(ttl) = setup.ttl {
+            builder = builder.ttl(Duration::from_secs(ttl));
+        }
     }
     let mut cache = match setup.shared {
         true => Form::Shared(builder.build()),
         false => Form::Local(Box::new(builder.build_local())),
     };
-    let mut model = Model {
-        capacity: setup.capacity,
-        max_weight: setup.max_weight,
-        ttl: setup.ttl,
-        ..Model::default()
-    };
-    for op in ops {
-        match op {
+    for (n, op) in ops.into_iter().enumerate() {
+        match if setup.plain { plain(op) } else { op } {
             Op::Get(key) => assert_eq!(cache.get(key), model.get(key)),
             Op::Peek(key) => {
                 let live = |at: usize| {
@@ -302,10 +343,11 @@ fn compare(setup: Setup, ops: impl IntoIterator<Item = Op>) {
         model.out.clear();
         assert_eq!(both!(&cache, c => c.len()), model.entries.len());
         assert_eq!(both!(&cache, c => c.weight()), model.weight());
+        if n % 8 == 0 {
+            assert_eq!(cache.entries(), model.live());
+        }
     }
-    let live = model.entries.iter().filter(|entry| entry.2 > model.now);
-    let expected: Vec<_> = live.map(|&(key, value, _)| (key, value)).collect();
-    assert_eq!(cache.entries(), expected);
+    assert_eq!(cache.entries(), model.live());
     let stats = both!(&cache, c => c.stats());
     let counts = [
         stats.hits,
@@ -331,10 +373,12 @@ fn a_million_operations() {
         let bits = random();
         let setup = Setup {
             shared: round % 2 == 0,
+            plain: round % 3 == 0,
             capacity: (bits % 32) as usize,
             max_weight: (bits >> 8) % 3 * 60,
             ttl: (bits >> 16 & 1 == 0).then_some(bits >> 17 & 15),
         };
+        let op = if round % 7 < 3 { mostly_get } else { op };
         compare(setup, (0..1000).map(|_| op(random())));
     }
 }
@@ -346,12 +390,13 @@ proptest! {
     #[test]
     fn any_operations(
         shared in any::<bool>(),
+        plain in any::<bool>(),
         capacity in 0..6_usize,
         max_weight in 0..40_u64,
         ttl in proptest::option::of(0..10_u64),
         bits in proptest::collection::vec(any::<u64>(), 0..200),
     ) {
-        let setup = Setup { shared, capacity, max_weight, ttl };
+        let setup = Setup { shared, plain, capacity, max_weight, ttl };
         compare(setup, bits.into_iter().map(op));
     }
 }
