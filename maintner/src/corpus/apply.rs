@@ -190,14 +190,15 @@ impl<'a> Reader<'_, 'a> {
                 return Ok(false);
             };
             let record = record?;
-            let mutation = view::Mutation::decode(record.payload);
-            let mutation = mutation.map_err(|source| ApplyError::Mutation {
+            let mut mutation = view::Mutation::default();
+            let read = mutation.read(record.payload);
+            read.map_err(|source| ApplyError::Mutation {
                 segment: self.segment,
                 offset: record.offset,
                 source,
             })?;
             self.apply(&mutation)?;
-            let commit = mutation.git.and_then(|git| git.commit);
+            let commit = mutation.git.as_ref().and_then(|git| git.commit);
             chunk.steps.extend(commit.map(Step::Git));
             chunk.steps.extend(mutation.gerrit.map(Step::Gerrit));
             self.position = Position {

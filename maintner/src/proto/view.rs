@@ -6,29 +6,44 @@
 
 use std::marker::PhantomData;
 
-use super::wire::{DecodeError, Fields, Value};
+use super::wire::{BYTES, DecodeError, Fields, VARINT, Value};
 
 /// A message that can be read from bytes without copying them.
 pub trait View<'a>: Sized + Default {
+    /// Reads a message into this one, which has nothing yet: large ones need not be moved.
+    fn read(&mut self, bytes: &'a [u8]) -> Result<(), DecodeError>;
+
     /// Reads a message.
-    fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError>;
+    #[inline]
+    fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut message = Self::default();
+        message.read(bytes)?;
+        Ok(message)
+    }
 }
 
 /// A value that a field can hold.
 trait Slot<'a> {
-    /// Takes in one occurrence of the field. `whole` is the message that the field is part of.
-    fn put(&mut self, number: u32, value: Value<'a>, whole: &'a [u8]) -> Result<(), DecodeError>;
+    /// Takes in one occurrence of the field: its value is what `fields` has next. `whole` is the
+    /// message that it is part of.
+    fn put(
+        &mut self,
+        number: u32,
+        kind: u8,
+        fields: &mut Fields<'a>,
+        whole: &'a [u8],
+    ) -> Result<(), DecodeError>;
 }
 
 macro_rules! integers {
     ($($int:ty),*) => {$(
         impl<'a> Slot<'a> for $int {
             #[inline]
-            fn put(&mut self, number: u32, value: Value<'a>, _: &'a [u8]) -> Result<(), DecodeError> {
-                let Value::Varint(value) = value else {
-                    return Err(DecodeError::WireType(number));
-                };
-                *self = value as Self;
+            fn put(&mut self, number: u32, kind: u8, fields: &mut Fields<'a>, _: &'a [u8]) -> Result<(), DecodeError> {
+                if kind != VARINT {
+                    return fields.mismatch(number, kind);
+                }
+                *self = fields.varint()? as Self;
                 Ok(())
             }
         }
@@ -38,21 +53,34 @@ macro_rules! integers {
 integers!(i32, i64);
 
 impl<'a> Slot<'a> for bool {
-    fn put(&mut self, number: u32, value: Value<'a>, _: &'a [u8]) -> Result<(), DecodeError> {
-        let Value::Varint(value) = value else {
-            return Err(DecodeError::WireType(number));
-        };
-        *self = value != 0;
+    fn put(
+        &mut self,
+        number: u32,
+        kind: u8,
+        fields: &mut Fields<'a>,
+        _: &'a [u8],
+    ) -> Result<(), DecodeError> {
+        if kind != VARINT {
+            return fields.mismatch(number, kind);
+        }
+        *self = fields.varint()? != 0;
         Ok(())
     }
 }
 
 impl<'a> Slot<'a> for &'a [u8] {
     #[inline]
-    fn put(&mut self, number: u32, value: Value<'a>, _: &'a [u8]) -> Result<(), DecodeError> {
-        let Value::Bytes(bytes) = value else {
-            return Err(DecodeError::WireType(number));
-        };
+    fn put(
+        &mut self,
+        number: u32,
+        kind: u8,
+        fields: &mut Fields<'a>,
+        _: &'a [u8],
+    ) -> Result<(), DecodeError> {
+        if kind != BYTES {
+            return fields.mismatch(number, kind);
+        }
+        let bytes = fields.bytes()?;
         *self = bytes;
         Ok(())
     }
@@ -60,27 +88,45 @@ impl<'a> Slot<'a> for &'a [u8] {
 
 impl<'a> Slot<'a> for &'a str {
     #[inline]
-    fn put(&mut self, number: u32, value: Value<'a>, _: &'a [u8]) -> Result<(), DecodeError> {
-        let Value::Bytes(bytes) = value else {
-            return Err(DecodeError::WireType(number));
-        };
-        *self = simdutf8::basic::from_utf8(bytes).map_err(|_| DecodeError::Utf8(number))?;
+    fn put(
+        &mut self,
+        number: u32,
+        kind: u8,
+        fields: &mut Fields<'a>,
+        _: &'a [u8],
+    ) -> Result<(), DecodeError> {
+        if kind != BYTES {
+            return fields.mismatch(number, kind);
+        }
+        let bytes = fields.bytes()?;
+        *self = text(number, bytes)?;
         Ok(())
     }
 }
 
 impl<'a, V: View<'a>> Slot<'a> for Option<V> {
     #[inline]
-    fn put(&mut self, number: u32, value: Value<'a>, _: &'a [u8]) -> Result<(), DecodeError> {
-        let Value::Bytes(bytes) = value else {
-            return Err(DecodeError::WireType(number));
-        };
+    fn put(
+        &mut self,
+        number: u32,
+        kind: u8,
+        fields: &mut Fields<'a>,
+        _: &'a [u8],
+    ) -> Result<(), DecodeError> {
+        if kind != BYTES {
+            return fields.mismatch(number, kind);
+        }
+        let bytes = fields.bytes()?;
         if self.is_some() {
             return Err(DecodeError::Twice(number));
         }
-        *self = Some(V::decode(bytes)?);
-        Ok(())
+        self.insert(V::default()).read(bytes)
     }
+}
+
+#[inline]
+fn text(number: u32, bytes: &[u8]) -> Result<&str, DecodeError> {
+    simdutf8::basic::from_utf8(bytes).map_err(|_| DecodeError::Utf8(number))
 }
 
 /// What an element of a repeated field is made of.
@@ -91,7 +137,7 @@ pub trait Element<'a>: Sized {
 
 impl<'a> Element<'a> for &'a str {
     fn read(number: u32, bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        simdutf8::basic::from_utf8(bytes).map_err(|_| DecodeError::Utf8(number))
+        text(number, bytes)
     }
 }
 
@@ -139,14 +185,37 @@ impl<'a, T> Repeated<'a, T> {
     pub(crate) fn message(&self) -> &'a [u8] {
         self.fields.rest()
     }
+
+    /// The bytes of the next element; there is one.
+    fn next_bytes(&mut self) -> Option<&'a [u8]> {
+        // All of it was walked over before: only elements themselves can be wrong.
+        while let Ok((number, kind)) = self.fields.key() {
+            if (number, kind) == (self.number, BYTES) {
+                self.left -= 1;
+                return self.fields.bytes().ok();
+            }
+            if self.fields.skip(number, kind).is_err() {
+                break;
+            }
+        }
+        self.left = 0;
+        None
+    }
 }
 
 impl<'a, T> Slot<'a> for Repeated<'a, T> {
     #[inline]
-    fn put(&mut self, number: u32, value: Value<'a>, whole: &'a [u8]) -> Result<(), DecodeError> {
-        let Value::Bytes(_) = value else {
-            return Err(DecodeError::WireType(number));
-        };
+    fn put(
+        &mut self,
+        number: u32,
+        kind: u8,
+        fields: &mut Fields<'a>,
+        whole: &'a [u8],
+    ) -> Result<(), DecodeError> {
+        if kind != BYTES {
+            return fields.mismatch(number, kind);
+        }
+        fields.bytes()?;
         if self.left == 0 {
             self.fields = Fields::new(whole);
             self.number = number;
@@ -161,18 +230,11 @@ impl<'a, T: Element<'a>> Iterator for Repeated<'a, T> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        while self.left > 0 {
-            // All of it was walked over before: only elements themselves can be wrong.
-            match self.fields.next() {
-                Ok(Some((number, Value::Bytes(bytes)))) if number == self.number => {
-                    self.left -= 1;
-                    return Some(T::read(number, bytes));
-                }
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => self.left = 0,
-            }
+        if self.left == 0 {
+            return None;
         }
-        None
+        let bytes = self.next_bytes()?;
+        Some(T::read(self.number, bytes))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -191,16 +253,22 @@ pub struct Integers<'a> {
 }
 
 impl<'a> Slot<'a> for Integers<'a> {
-    fn put(&mut self, number: u32, value: Value<'a>, whole: &'a [u8]) -> Result<(), DecodeError> {
-        match value {
-            Value::Varint(_) => {}
-            Value::Bytes(packed) => {
-                let mut packed = Fields::new(packed);
+    fn put(
+        &mut self,
+        number: u32,
+        kind: u8,
+        fields: &mut Fields<'a>,
+        whole: &'a [u8],
+    ) -> Result<(), DecodeError> {
+        match kind {
+            VARINT => drop(fields.varint()?),
+            BYTES => {
+                let mut packed = Fields::new(fields.bytes()?);
                 while !packed.is_empty() {
                     packed.varint()?;
                 }
             }
-            _ => return Err(DecodeError::WireType(number)),
+            _ => return fields.mismatch(number, kind),
         }
         if self.fields.is_none() {
             self.fields = Some(Fields::new(whole));
@@ -249,16 +317,16 @@ macro_rules! views {
         }
 
         impl<'a> View<'a> for $name<'a> {
-            fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-                let mut message = Self::default();
+            fn read(&mut self, bytes: &'a [u8]) -> Result<(), DecodeError> {
                 let mut fields = Fields::new(bytes);
-                while let Some((number, value)) = fields.next()? {
+                while !fields.is_empty() {
+                    let (number, kind) = fields.key()?;
                     match number {
-                        $( $number => message.$field.put(number, value, bytes)?, )*
-                        _ => {}
+                        $( $number => self.$field.put(number, kind, &mut fields, bytes)?, )*
+                        _ => fields.skip(number, kind)?,
                     }
                 }
-                Ok(message)
+                Ok(())
             }
         }
 

@@ -31,6 +31,12 @@ pub enum DecodeError {
     Group,
 }
 
+/// The wire type of integers and booleans.
+pub(super) const VARINT: u8 = 0;
+
+/// The wire type of text, bytes, messages, packed numbers.
+pub(super) const BYTES: u8 = 2;
+
 /// The value of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Value<'a> {
@@ -75,8 +81,9 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The next field's number and wire type. There is one.
     #[inline]
-    fn key(&mut self) -> Result<(u32, u8), DecodeError> {
+    pub(super) fn key(&mut self) -> Result<(u32, u8), DecodeError> {
         let key = self.varint()?;
         match u32::try_from(key >> 3) {
             Ok(number @ 1..=0x1fff_ffff) => Ok((number, (key & 7) as u8)),
@@ -88,12 +95,8 @@ impl<'a> Fields<'a> {
     #[inline]
     fn value(&mut self, kind: u8) -> Result<Option<Value<'a>>, DecodeError> {
         Ok(Some(match kind {
-            0 => Value::Varint(self.varint()?),
-            2 => {
-                let len = self.varint()?;
-                let len = usize::try_from(len).map_err(|_| DecodeError::Truncated)?;
-                Value::Bytes(self.take(len)?)
-            }
+            VARINT => Value::Varint(self.varint()?),
+            BYTES => Value::Bytes(self.bytes()?),
             1 => Value::Fixed64(u64::from_le_bytes(*self.array()?)),
             5 => Value::Fixed32(u32::from_le_bytes(*self.array()?)),
             3 => return Ok(None),
@@ -102,13 +105,38 @@ impl<'a> Fields<'a> {
         }))
     }
 
+    /// Passes over the value of the field whose key has just been read.
+    pub(super) fn skip(&mut self, number: u32, kind: u8) -> Result<(), DecodeError> {
+        match self.value(kind)? {
+            Some(_) => Ok(()),
+            None => self.skip_group(number),
+        }
+    }
+
+    /// As [`skip`](Self::skip), a value that is not of the wire type that its field has. Groups have
+    /// no field.
+    #[cold]
+    pub(super) fn mismatch(&mut self, number: u32, kind: u8) -> Result<(), DecodeError> {
+        match self.value(kind)? {
+            Some(_) => Err(DecodeError::WireType(number)),
+            None => self.skip_group(number),
+        }
+    }
+
+    /// A value of wire type [`VARINT`].
     #[inline]
     pub(super) fn varint(&mut self) -> Result<u64, DecodeError> {
-        if let [byte @ 0..0x80, rest @ ..] = self.rest {
-            self.rest = rest;
-            return Ok((*byte).into());
+        match *self.rest {
+            [one @ 0..0x80, ref rest @ ..] => {
+                self.rest = rest;
+                Ok(one.into())
+            }
+            [one, two @ 0..0x80, ref rest @ ..] => {
+                self.rest = rest;
+                Ok(u64::from(one & 0x7f) | u64::from(two) << 7)
+            }
+            _ => self.long_varint(),
         }
-        self.long_varint()
     }
 
     fn long_varint(&mut self) -> Result<u64, DecodeError> {
@@ -128,6 +156,14 @@ impl<'a> Fields<'a> {
         } else {
             DecodeError::Varint
         })
+    }
+
+    /// A value of wire type [`BYTES`].
+    #[inline]
+    pub(super) fn bytes(&mut self) -> Result<&'a [u8], DecodeError> {
+        let len = self.varint()?;
+        let len = usize::try_from(len).map_err(|_| DecodeError::Truncated)?;
+        self.take(len)
     }
 
     #[inline]

@@ -73,6 +73,46 @@ pub(super) struct Parsed {
 pub(super) fn parse(bytes: &[u8], offset: u64) -> Result<Parsed, Error> {
     let end = bytes.len().min(MAX_HEADER);
     // The way of every good record: no search, each byte looked at once.
+    if let Some(plus) = expected(bytes, offset)
+        && let Some((payload_len, equals)) = hex(&bytes[..end], plus + 1)
+        && bytes[..end].get(equals) == Some(&b'=')
+    {
+        return Ok(Parsed {
+            header_len: equals + 1,
+            payload_len,
+        });
+    }
+    parse_any(bytes, offset)
+}
+
+/// Where the `+` stands behind an offset, written as it usually is.
+#[inline]
+fn expected(bytes: &[u8], offset: u64) -> Option<usize> {
+    let (prefix, rest) = bytes.split_first_chunk()?;
+    let found = u64::from_be_bytes(*rest.first_chunk()?);
+    let unused = (offset as u32 | 1).leading_zeros() & !3;
+    let plus = 8 - unused as usize / 4;
+    // Digits to the front; what is behind them does not matter.
+    let expected = hex_digits(u32::try_from(offset).ok()?) << (2 * unused);
+    let differs = (found ^ expected) >> (2 * unused) != 0;
+    (prefix == PREFIX && !differs && rest.get(plus) == Some(&b'+')).then_some(PREFIX.len() + plus)
+}
+
+/// Eight lower-case digits, the first in the highest byte.
+#[inline]
+fn hex_digits(number: u32) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let spread = u64::from(number);
+    let spread = (spread | spread << 16) & 0x0000_ffff_0000_ffff;
+    let spread = (spread | spread << 8) & 0x00ff_00ff_00ff_00ff;
+    let spread = (spread | spread << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    // 1 in each byte that is over 9.
+    let letters = (spread + 6 * ONES) >> 4 & ONES;
+    spread + ONES * u64::from(b'0') + letters * u64::from(b'a' - b'0' - 10)
+}
+
+fn parse_any(bytes: &[u8], offset: u64) -> Result<Parsed, Error> {
+    let end = bytes.len().min(MAX_HEADER);
     if bytes.starts_with(PREFIX)
         && let Some((found, plus)) = hex(&bytes[..end], PREFIX.len())
         && bytes.get(plus) == Some(&b'+')
@@ -167,6 +207,16 @@ mod tests {
         assert_eq!(&*Header::new(10, 16), b"REC@a+10=");
         let longest = Header::new(u64::MAX, u64::MAX);
         assert_eq!(&*longest, b"REC@ffffffffffffffff+ffffffffffffffff=");
+    }
+
+    #[test]
+    fn digits() {
+        for number in [0, 9, 10, 0x9a, 0x0123_4567, 0x89ab_cdef, u32::MAX] {
+            assert_eq!(
+                &hex_digits(number).to_be_bytes(),
+                format!("{number:08x}").as_bytes()
+            );
+        }
     }
 
     #[test]

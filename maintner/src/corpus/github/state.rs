@@ -93,11 +93,6 @@ impl<T: Row> Keyed<T> {
     }
 }
 
-/// Lower case, as far as letters of owners and names go.
-fn same_name(a: &str, b: &str) -> bool {
-    a.eq_ignore_ascii_case(b)
-}
-
 fn hash_name(hasher: &Hasher, owner: &str, name: &str) -> u64 {
     hasher.hash_one(Folded(owner, name))
 }
@@ -107,8 +102,14 @@ struct Folded<'a>(&'a str, &'a str);
 
 impl std::hash::Hash for Folded<'_> {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        let bytes = self.0.bytes().chain(*b"/").chain(self.1.bytes());
-        bytes.for_each(|byte| state.write_u8(byte.to_ascii_lowercase()));
+        for part in [self.0, "/", self.1] {
+            for chunk in part.as_bytes().chunks(32) {
+                let mut folded = [0; 32];
+                folded[..chunk.len()].copy_from_slice(chunk);
+                folded.make_ascii_lowercase();
+                state.write(&folded[..chunk.len()]);
+            }
+        }
     }
 }
 
@@ -121,16 +122,15 @@ impl State {
         &mut self.texts
     }
 
-    pub(super) fn repo_name(&self, row: &RepoRow) -> (&str, &str) {
-        (self.texts.symbol(row.owner), self.texts.symbol(row.name))
-    }
-
     /// The row of a repository, in whatever case it is written.
     pub(super) fn find_repo(&self, owner: &str, name: &str) -> Option<u32> {
         let hash = hash_name(&self.hasher, owner, name);
         self.repos.find(hash, |row| {
-            let (its_owner, its_name) = self.repo_name(row);
-            same_name(its_owner, owner) && same_name(its_name, name)
+            let same = |symbol, text: &str| {
+                let its = self.texts.symbol_bytes(symbol);
+                its == text.as_bytes() || its.eq_ignore_ascii_case(text.as_bytes())
+            };
+            same(row.name, name) && same(row.owner, owner)
         })
     }
 

@@ -34,7 +34,7 @@ const VERSION: u32 = 2;
 /// Raise this whenever what is stored means something else, or more, than before while fields keep their
 /// names and types: another bit, another number for something, another reading of the log. Layouts do
 /// not tell, and files of older programs would be taken for right.
-pub(super) const MEANING: u32 = 1;
+pub(super) const MEANING: u32 = 2;
 
 const HEADER: usize = 16;
 const TRAILER: usize = 24;

@@ -339,7 +339,7 @@ fn stored(checkpoint: &Checkpoint) -> Sha224Sum {
 
 #[test]
 fn what_is_stored_means_what_it_meant() {
-    const MEANING: u32 = 1;
+    const MEANING: u32 = 2;
     const FACTS: u32 = 0x7_fe92;
     const LOG: &str = "6768a9fa6bb06e2c045aa2bf17cfaab56d49b8edadcf2e21717f4b89";
     const STORED: &str = "5a9fcb046659a870e2ca7defcc6c598a0f9bfa97ccf9ae5dcf1b4388";
