@@ -1,5 +1,8 @@
 //! Writing bits, the first into the lowest bit of a byte, as RFC 1951 section 3.1.1 has it.
 
+/// The most that can be written at once.
+pub(super) const MOST_BITS: u32 = 56;
+
 /// Puts bits into a slice. What does not fit is dropped: callers know beforehand what they are going to write.
 pub(super) struct BitWriter<'a> {
     output: &'a mut [u8],
@@ -30,7 +33,7 @@ impl<'a> BitWriter<'a> {
         8 * self.output.len()
     }
 
-    /// Writes the lowest `count` bits, at most 57, of `bits`, whose other bits are 0.
+    /// Writes the lowest `count` bits, at most [`MOST_BITS`], of `bits`, whose other bits are 0.
     #[inline(always)]
     pub(super) fn put(&mut self, bits: u64, count: u32) {
         self.pending |= bits << self.count;

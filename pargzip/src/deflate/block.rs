@@ -1,6 +1,6 @@
 //! One deflate block: what it holds, and the cheapest of the three ways to write it (RFC 1951 section 3.2.3).
 
-use super::bits::BitWriter;
+use super::bits::{BitWriter, MOST_BITS};
 use super::huffman;
 
 /// Literals and copies in a block. Fewer would fit their codes more closely, and pay more for telling the codes: with half
@@ -178,16 +178,31 @@ impl Block {
                 *place = u32::from(bits) | length << 16 | (length + distance_extra(code)) << 24;
             }
         }
-        for &Token(token) in &self.tokens[..self.len] {
+        // Bits, at most 15 + 5 + 15 + 13, and their number.
+        let coded = |Token(token)| {
             let literal = literals[(token & 511) as usize];
             let place = places[(token >> 9 & 31) as usize];
             let distance = place & 0xffff | (token >> 14) << (place >> 16 & 31);
             let count = literal >> 24;
-            // At most 15 + 5 + 15 + 13.
-            writer.put(
+            (
                 u64::from(literal & 0xff_ffff) | u64::from(distance) << (count & 31),
                 count + (place >> 24),
-            );
+            )
+        };
+        // Two at once: how far the writer is, each put has to wait for.
+        let (pairs, rest) = self.tokens[..self.len].as_chunks::<2>();
+        for &[first, second] in pairs {
+            let ((first, count), (second, second_count)) = (coded(first), coded(second));
+            if count + second_count <= MOST_BITS {
+                writer.put(first | second << (count & 63), count + second_count);
+            } else {
+                writer.put(first, count);
+                writer.put(second, second_count);
+            }
+        }
+        for &token in rest {
+            let (bits, count) = coded(token);
+            writer.put(bits, count);
         }
         writer.put(codes[END].into(), lengths[END].into());
     }
@@ -349,18 +364,12 @@ static LENGTH_CODES: [(u16, u8, u8); 256] = {
     codes
 };
 
-/// Code and extra bits of a distance: two codes for each power of two.
+/// Code and extra bits of a distance: two codes for each power of two, of which the first two have one each.
 #[inline(always)]
 fn distance_code(distance: u32) -> (u32, u32) {
     let distance = distance.wrapping_sub(1) & 0x7fff;
-    // The highest bit, with 1 in place of 0: distances 1 and 2 have codes 0 and 1.
-    let high = (distance | 1).ilog2();
-    let bits = high.saturating_sub(1);
-    let code = match distance {
-        0 | 1 => distance,
-        _ => 2 * high + (distance >> bits & 1),
-    };
-    (code, distance & ((1 << bits) - 1))
+    let bits = (distance | 1).ilog2().saturating_sub(1);
+    (2 * bits + (distance >> bits), distance & ((1 << bits) - 1))
 }
 
 /// How many extra bits distances of a code have.

@@ -54,10 +54,7 @@ impl Matcher {
                     && let Some(earlier) = word(input, from)
                     && (earlier ^ here) as u32 == 0
                 {
-                    let length = match earlier ^ here {
-                        0 => longer(input, from, at),
-                        differ => equal_bytes(differ),
-                    };
+                    let length = alike(input, from, at);
                     tokens[len] = Token::copy(length, distance);
                     count.copy(tokens[len]);
                     len += 1;
@@ -110,26 +107,30 @@ fn turn(table: &mut Table, word: u64, at: usize) -> u16 {
     distance
 }
 
-/// How many bytes are alike in two words that differ by this.
+/// How many bytes are alike in two places.
 #[inline(always)]
-fn equal_bytes(differ: u64) -> usize {
-    (differ.trailing_zeros() / 8) as usize
-}
-
-/// How many bytes are alike in two places, the first of which has a whole word like the second.
-#[inline(always)]
-fn longer(input: &[u8], from: usize, at: usize) -> usize {
-    let end = input.len().min(at + LONGEST);
-    let (a, b) = (&input[at + WORD..end], &input[from + WORD..]);
+fn alike(input: &[u8], from: usize, at: usize) -> usize {
+    let pair = |at: usize| {
+        let pair = input.get(at..)?.first_chunk()?;
+        Some(u128::from_le_bytes(*pair))
+    };
     let mut len = 0;
-    for (a, b) in a.chunks_exact(WORD).zip(b.chunks_exact(WORD)) {
-        if let (Some(a), Some(b)) = (word(a, 0), word(b, 0))
-            && a != b
-        {
-            return WORD + len + equal_bytes(a ^ b);
+    // Two words at once: whether the first are the same cannot be predicted.
+    if let (Some(a), Some(b)) = (pair(from), pair(at)) {
+        if a != b {
+            return ((a ^ b).trailing_zeros() / 8) as usize;
         }
-        len += WORD;
+        len = 2 * WORD;
     }
-    let rest = a[len..].iter().zip(&b[len..]);
-    WORD + len + rest.take_while(|(a, b)| a == b).count()
+    let end = input.len().min(at + LONGEST);
+    let (a, b) = (&input[at + len..end], &input[from + len..]);
+    for (a, b) in a.as_chunks::<16>().0.iter().zip(b.as_chunks::<16>().0) {
+        let differ = u128::from_le_bytes(*a) ^ u128::from_le_bytes(*b);
+        if differ != 0 {
+            return len + (differ.trailing_zeros() / 8) as usize;
+        }
+        len += 16;
+    }
+    let rest = input[at + len..end].iter().zip(&input[from + len..]);
+    len + rest.take_while(|(a, b)| a == b).count()
 }
