@@ -1,6 +1,8 @@
 //! Commit objects, as `git cat-file commit` prints them.
 
-use super::person::{Signature, signature};
+use std::ops::Range;
+
+use super::person::{Signature, signature, signature_in};
 
 /// A commit, borrowed from its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,36 +39,60 @@ pub fn parse(raw: &[u8]) -> Result<Commit<'_>, CommitError> {
     let (mut tree, mut author, mut committer) = (None, None, None);
     let mut parents = 0..0;
     let mut at = 0;
-    let message = loop {
+    loop {
         let rest = &raw[at..];
         let len = memchr::memchr(b'\n', rest).ok_or(CommitError::NoMessage)?;
-        let (line, next) = (&rest[..len], at + len + 1);
+        let (start, line) = (at, &rest[..len]);
+        at += len + 1;
+        let value = |key: &[u8]| {
+            let is_it = line.starts_with(key);
+            is_it.then_some(start + key.len()..start + len)
+        };
         // What belongs to the line before begins with a space.
         match line.first() {
-            None => break &raw[next..],
-            Some(b't') => tree = tree.or_else(|| line.strip_prefix(b"tree ")),
+            None => break,
+            Some(b't') => tree = tree.or_else(|| value(b"tree ")),
             Some(b'p') if line.starts_with(b"parent ") => {
-                let start = if parents.is_empty() {
-                    at
+                let first = if parents.is_empty() {
+                    start
                 } else {
                     parents.start
                 };
-                parents = start..next;
+                parents = first..at;
             }
-            Some(b'a') => author = author.or_else(|| line.strip_prefix(b"author ")),
-            Some(b'c') => committer = committer.or_else(|| line.strip_prefix(b"committer ")),
+            Some(b'a') => author = author.or_else(|| value(b"author ")),
+            Some(b'c') => committer = committer.or_else(|| value(b"committer ")),
             _ => {}
         }
-        at = next;
-    };
-    let person = |value: Option<_>, key| {
-        let signature = value.and_then(signature);
+    }
+    let (header, message) = raw.split_at(at);
+    // Looked at once, not for each part.
+    let text = simdutf8::basic::from_utf8(header).ok();
+    let tree = tree.and_then(|tree| match text {
+        Some(text) => text.get(tree),
+        None => std::str::from_utf8(&header[tree]).ok(),
+    });
+    let person = |value: Option<Range<usize>>, key| {
+        let signature = value.and_then(|value| match text {
+            Some(text) => signature_in(text.get(value)?),
+            None => signature(&header[value]),
+        });
         signature.ok_or(CommitError::Line(key))
     };
+    let bytes = |value: &Option<Range<usize>>| value.clone().map(|value| &header[value]);
+    // Most were committed by who wrote them, at once.
+    let is_same = bytes(&author) == bytes(&committer);
+    let tree = tree.filter(|tree| hash(tree.as_bytes()).is_some());
+    let tree = tree.ok_or(CommitError::Line("tree"))?;
+    let author = person(author, "author")?;
+    let committer = match is_same {
+        true => author,
+        false => person(committer, "committer")?,
+    };
     Ok(Commit {
-        tree: tree.and_then(hash_text).ok_or(CommitError::Line("tree"))?,
-        author: person(author, "author")?,
-        committer: person(committer, "committer")?,
+        tree,
+        author,
+        committer,
         message,
         parents: Parents(&raw[parents]),
     })
@@ -107,29 +133,31 @@ pub fn parse_hash(hex: &str) -> Option<[u8; 20]> {
     hash(hex.as_bytes())
 }
 
+#[inline]
 fn hash(hex: &[u8]) -> Option<[u8; 20]> {
     let digits: &[u8; 40] = hex.try_into().ok()?;
+    // Neither a table nor a branch for each: the compiler makes vectors of it.
+    let mut values = [0; 40];
+    for (value, &digit) in values.iter_mut().zip(digits) {
+        *value = nibble(digit);
+    }
     let mut hash = [0; 20];
-    let mut all = 0;
-    for (byte, pair) in hash.iter_mut().zip(digits.as_chunks::<2>().0) {
-        let [high, low] = pair.map(|digit| NIBBLES[usize::from(digit)]);
-        all |= high | low;
+    for (byte, &[high, low]) in hash.iter_mut().zip(values.as_chunks::<2>().0) {
         *byte = high << 4 | low;
     }
+    let all = values.iter().fold(0, |all, value| all | value);
     (all < 16).then_some(hash)
 }
 
-/// What each hex digit stands for, and 255 for what is none.
-const NIBBLES: [u8; 256] = {
-    let mut nibbles = [255; 256];
-    let mut value = 0;
-    while value < 16 {
-        nibbles[b"0123456789abcdef"[value] as usize] = value as u8;
-        nibbles[b"0123456789ABCDEF"[value] as usize] = value as u8;
-        value += 1;
-    }
-    nibbles
-};
+/// What a hex digit stands for; 16 or more for what is none.
+#[inline]
+fn nibble(digit: u8) -> u8 {
+    // Anything below `0` or beyond `9` ends up at 16 or more.
+    let number = digit.wrapping_add(255 - b'9').saturating_sub(6);
+    let number = number.wrapping_sub(240);
+    let letter = (digit & !0x20).wrapping_sub(b'A').saturating_add(10);
+    number.min(letter)
+}
 
 #[cfg(test)]
 mod tests {
@@ -199,6 +227,16 @@ mod tests {
 
     #[test]
     fn hashes() {
+        for byte in 0..=127 {
+            let digit = char::from(byte);
+            let hex = format!("{}{digit}{}", "0".repeat(19), "0".repeat(20));
+            let value = digit.to_digit(16).map(|value| {
+                let mut hash = [0; 20];
+                hash[9] = value as u8;
+                hash
+            });
+            assert_eq!(parse_hash(&hex), value, "{digit:?}");
+        }
         assert_eq!(parse_hash(&"0f".repeat(20)), Some([15; 20]));
         assert_eq!(parse_hash(&"AB".repeat(20)), Some([0xab; 20]));
         for bad in [

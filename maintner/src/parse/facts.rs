@@ -1,4 +1,4 @@
-use super::notedb::Status;
+use super::{line, notedb::Status};
 use crate::store::row;
 
 row! {
@@ -31,40 +31,16 @@ impl Facts {
 
     /// Reads a message.
     pub(crate) fn of(whole: &[u8]) -> Self {
-        let mut facts = 0;
         // As far as the last byte that is no line break.
         let end = whole.iter().rposition(|&byte| byte != b'\n');
         let message = &whole[..end.map_or(0, |last| last + 1)];
-        let mut footer = message.len();
-        let mut has_status = false;
-        for at in memchr::memchr_iter(b'\n', message) {
-            let line = &message[at + 1..];
-            match line.first() {
-                Some(b'\n') => footer = at + 2,
-                Some(b'S') if !has_status => {
-                    if let Some(value) = line.strip_prefix(b"Status: ") {
-                        has_status = true;
-                        facts |= status_bits(value) << 3;
-                    }
-                }
-                Some(b'P') if whole[at + 1..].starts_with(b"Private: true\n") => {
-                    facts |= Self::PRIVATE_IN_TEXT;
-                }
-                Some(b'L') if line.starts_with(b"Label: ") => facts |= Self::LABEL_IN_TEXT,
-                _ => {}
-            }
-        }
-        let footers = message.get(footer..).unwrap_or_default();
-        // Which of those with a value were there: the first counts.
-        let mut seen = 0;
-        for line in footers.split(|&byte| byte == b'\n') {
-            let (key, bits) = footer_bits(line);
-            if key == 0 || seen & key == 0 {
-                facts |= bits;
-            }
-            seen |= key;
-        }
-        Self(facts)
+        let mut lines = Lines::default();
+        line::each_break(message, |at| match message.get(at + 1) {
+            Some(b'\n') => (lines.footers, lines.seen) = (Some(0), 0),
+            Some(b'A'..=b'Z') => lines.take(&message[at + 1..], &whole[at + 1..]),
+            _ => {}
+        });
+        Self(lines.in_text | lines.footers.unwrap_or(0))
     }
 
     /// Whether one of `bits` is there.
@@ -96,15 +72,59 @@ impl Facts {
     }
 }
 
-/// What a footer says; and a bit for its key, if its value matters.
-fn footer_bits(line: &[u8]) -> (u8, u32) {
-    let value = |key: &[u8]| line.strip_prefix(key).map(<[u8]>::trim_ascii);
-    let is = |key: &[u8], bits| (0, if line.starts_with(key) { bits } else { 0 });
-    match line.first() {
+/// What the lines of a message say.
+#[derive(Default)]
+struct Lines {
+    /// Wherever they stand.
+    in_text: u32,
+    has_status: bool,
+    /// Those since the last blank line.
+    footers: Option<u32>,
+    /// Which footers with a value there were: the first counts.
+    seen: u8,
+}
+
+impl Lines {
+    /// Takes in the line at the front of `text`, which ends with the last line; `whole` has the line
+    /// breaks behind it, too.
+    #[inline(never)]
+    fn take(&mut self, text: &[u8], whole: &[u8]) {
+        match text.first() {
+            Some(b'S') if !self.has_status => {
+                if let Some(value) = text.strip_prefix(b"Status: ") {
+                    self.has_status = true;
+                    self.in_text |= status_bits(value) << 3;
+                }
+            }
+            Some(b'P') if whole.starts_with(b"Private: true\n") => {
+                self.in_text |= Facts::PRIVATE_IN_TEXT;
+            }
+            Some(b'L') if text.starts_with(b"Label: ") => self.in_text |= Facts::LABEL_IN_TEXT,
+            _ => {}
+        }
+        if let Some(footers) = &mut self.footers {
+            let (key, bits) = footer_bits(text);
+            if key & self.seen == 0 {
+                *footers |= bits;
+            }
+            self.seen |= key;
+        }
+    }
+}
+
+/// What the footer at the front of `text` says; and a bit for its key, if its value matters.
+fn footer_bits(text: &[u8]) -> (u8, u32) {
+    let value = |key: &[u8]| {
+        let value = text.strip_prefix(key)?;
+        let end = memchr::memchr(b'\n', value).unwrap_or(value.len());
+        Some(value[..end].trim_ascii())
+    };
+    let is = |key: &[u8], bits| (0, if text.starts_with(key) { bits } else { 0 });
+    match text.first() {
         Some(b'B') => is(b"Branch:", Facts::BRANCH),
         Some(b'C') => match value(b"Current:") {
             Some(value) => (1, if value == b"true" { Facts::CURRENT } else { 0 }),
-            None if line.starts_with(b"Commit:") => (0, Facts::COMMIT),
+            None if text.starts_with(b"Commit:") => (0, Facts::COMMIT),
             None => is(b"Copied-Label:", Facts::VOTES),
         },
         Some(b'H') => is(b"Hashtags:", Facts::HASHTAGS),
@@ -160,7 +180,7 @@ fn flag_of(bits: u32) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parse::{line, notedb};
+    use crate::parse::notedb;
 
     #[test]
     fn all_that_a_message_says() {

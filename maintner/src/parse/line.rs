@@ -46,9 +46,56 @@ pub fn footer(message: &str) -> &str {
     ""
 }
 
+/// Tells where the line breaks of a text are, in order.
+///
+/// Lines are short: to search for the end of each anew costs more than to look at all bytes, eight
+/// at a time.
+#[inline]
+pub(super) fn each_break(text: &[u8], mut found: impl FnMut(usize)) {
+    /// So many times a byte.
+    const ALL: u64 = u64::MAX / 0xff;
+    const LOW: u64 = ALL * 0x7f;
+    let (blocks, rest) = text.as_chunks();
+    let mut last = [0; 32];
+    last[..rest.len()].copy_from_slice(rest);
+    let mut start = 0;
+    for block in blocks.iter().chain([&last]) {
+        // Without a branch for each byte: the compiler makes vectors of it.
+        if block.iter().fold(false, |any, &byte| any | (byte == b'\n')) {
+            for (number, word) in block.as_chunks().0.iter().enumerate() {
+                let word = u64::from_le_bytes(*word) ^ (ALL * 0x0a);
+                // The highest bit of each byte that is 0 now, and of no other.
+                let mut marks = !(((word & LOW) + LOW) | word | LOW);
+                while marks != 0 {
+                    found(start + number * 8 + marks.trailing_zeros() as usize / 8);
+                    marks &= marks - 1;
+                }
+            }
+        }
+        start += block.len();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn breaks() {
+        for text in [
+            "",
+            "\n",
+            "a\nb",
+            "\n\n\n",
+            &"abc\n\n".repeat(50),
+            &"\u{8a0a}\n\u{b}\n\u{b}\u{8a}".repeat(17),
+        ] {
+            let mut found = Vec::new();
+            each_break(text.as_bytes(), |at| found.push(at));
+            let expected: Vec<_> = text.match_indices('\n').map(|(at, _)| at).collect();
+            assert_eq!(found, expected, "{text:?}");
+        }
+    }
 
     #[test]
     fn keys_stand_at_the_beginning_of_lines() {

@@ -13,17 +13,57 @@ pub struct Signature<'a> {
 
 /// Reads the value of an `author` or `committer` line. None if it has not that form.
 pub fn signature(value: &[u8]) -> Option<Signature<'_>> {
-    let (rest, zone) = last_word(value.trim_ascii())?;
-    let (person, seconds) = last_word(rest)?;
-    let person = person.trim_ascii_end();
+    let value = value.trim_ascii();
+    let (len, seconds, zone) = parts(value)?;
+    Some(Signature {
+        person: readable(&value[..len])?,
+        seconds,
+        zone,
+    })
+}
+
+/// [`signature`] of what is known to be text.
+pub(super) fn signature_in(value: &str) -> Option<Signature<'_>> {
+    let value = value.trim_ascii();
+    let (len, seconds, zone) = parts(value.as_bytes())?;
+    Some(Signature {
+        person: value.get(..len)?,
+        seconds,
+        zone,
+    })
+}
+
+/// How long `Name <mail>` is, and the numbers behind it.
+fn parts(value: &[u8]) -> Option<(usize, i64, i32)> {
+    usual_parts(value).or_else(|| {
+        let (rest, zone) = last_word(value)?;
+        let (person, seconds) = last_word(rest)?;
+        let person = person.trim_ascii_end();
+        if !person.ends_with(b">") {
+            return None;
+        }
+        let seconds = std::str::from_utf8(seconds).ok()?.parse().ok()?;
+        Some((person.len(), seconds, self::zone(zone)?))
+    })
+}
+
+/// The same where the seconds are of ten digits, as from 2001 to 2286, and nothing is odd.
+fn usual_parts(value: &[u8]) -> Option<(usize, i64, i32)> {
+    let (person, numbers) = value.split_last_chunk::<17>()?;
+    let ([b' ', seconds @ ..], [b' ', zone @ ..]) = numbers.split_at(11) else {
+        return None;
+    };
     if !person.ends_with(b">") {
         return None;
     }
-    Some(Signature {
-        person: readable(person)?,
-        seconds: std::str::from_utf8(seconds).ok()?.parse().ok()?,
-        zone: self::zone(zone)?,
-    })
+    Some((person.len(), number(seconds)?, self::zone(zone)?))
+}
+
+/// Reads digits, at most 18.
+fn number(digits: &[u8]) -> Option<i64> {
+    let add = |number, digit| number * 10 + i64::from(digit - b'0');
+    let are_digits = digits.iter().all(u8::is_ascii_digit);
+    are_digits.then(|| digits.iter().fold(0, add))
 }
 
 /// `Name <mail>` as text. Of a name in another encoding than UTF-8, as old commits have, only the mail
@@ -49,12 +89,10 @@ fn zone(text: &[u8]) -> Option<i32> {
         [b'-', digits @ ..] => (-1, digits),
         _ => return None,
     };
-    if !(4..=5).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
+    if !(4..=5).contains(&digits.len()) {
         return None;
     }
-    let number = digits
-        .iter()
-        .fold(0, |number, digit| number * 10 + i32::from(digit - b'0'));
+    let number = number(digits)? as i32;
     Some(sign * (number / 100 * 3600 + number % 100 * 60))
 }
 
@@ -86,6 +124,18 @@ mod tests {
         assert_eq!(read.person, "Foo Bar <foo@bar.com>");
         assert_eq!((read.seconds, read.zone), (1_530_000_000, -28_800));
         assert_eq!(signature(b" <only@mail> -5 +0530").unwrap().zone, 19_800);
+        for (unusual, seconds, zone) in [
+            ("Foo <foo> 1530000000 +12345", 1_530_000_000, 445_500),
+            ("Foo <foo>  1530000000 -0800 ", 1_530_000_000, -28_800),
+            ("Foo <b c d>> 5 -0800", 5, -28_800),
+            ("Foo <b c> 15300000000 -0800", 15_300_000_000, -28_800),
+            ("Foo <foo> +153000000 -0800", 153_000_000, -28_800),
+        ] {
+            let read = signature(unusual.as_bytes()).unwrap();
+            assert!(read.person.ends_with('>'), "{unusual}");
+            assert_eq!((read.seconds, read.zone), (seconds, zone), "{unusual}");
+            assert_eq!(signature_in(unusual), Some(read));
+        }
         for bad in [
             "",
             "Foo <foo@bar.com>",
