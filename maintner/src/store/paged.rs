@@ -106,13 +106,14 @@ impl<T: Row> Paged<T> {
         let page = &table.0[number % TABLE_PAGES];
         match page.get() {
             Some(rows) => rows,
-            None => self.load(page, number),
+            None => Self::load(&self.saved, page, number),
         }
     }
 
     #[cold]
-    fn load<'a>(&self, page: &'a Page<T>, number: usize) -> &'a [T] {
-        page.get_or_init(|| Self::decode(&self.saved, number))
+    #[inline(never)]
+    fn load<'a>(saved: &[u8], page: &'a Page<T>, number: usize) -> &'a [T] {
+        page.get_or_init(|| Self::decode(saved, number))
     }
 
     /// The rows of a page, from the file.
@@ -194,9 +195,14 @@ impl<T: Row> Paged<T> {
     #[inline]
     fn page_mut(&mut self, number: usize) -> Option<&mut Arc<[T]>> {
         let tables = alone(&mut self.tables);
-        let table = Arc::make_mut(tables.get_mut(number / TABLE_PAGES)?);
-        let page = &mut table.0[number % TABLE_PAGES];
-        page.get_or_init(|| Self::decode(&self.saved, number));
+        let table = tables.get_mut(number / TABLE_PAGES)?;
+        if !table.is_unique() {
+            unshare_table(table);
+        }
+        let page = &mut Arc::get_mut(table)?.0[number % TABLE_PAGES];
+        if page.get().is_none() {
+            Self::load(&self.saved, page, number);
+        }
         page.get_mut()
     }
 
@@ -273,9 +279,22 @@ impl<T: Row> Paged<T> {
 #[inline]
 fn alone<T: Clone>(shared: &mut Arc<[T]>) -> &mut [T] {
     if !shared.is_unique() {
-        *shared = shared.iter().cloned().collect();
+        unshare(shared);
     }
     Arc::get_mut(shared).unwrap_or_default()
+}
+
+// Out of the way, so that the usual case is short enough to stand where it is used.
+#[cold]
+#[inline(never)]
+fn unshare<T: Clone>(shared: &mut Arc<[T]>) {
+    *shared = shared.iter().cloned().collect();
+}
+
+#[cold]
+#[inline(never)]
+fn unshare_table<T>(table: &mut Arc<Table<T>>) {
+    *table = Arc::new(Table::clone(table));
 }
 
 /// The rows of a page, and room for as many as there are to be.

@@ -39,26 +39,29 @@ impl Lineage {
 
     /// That of commit `id`, all of whose parents are settled.
     pub(super) fn of(links: &impl Links, id: u32) -> Self {
-        let parents = links.parents_of(id);
-        let generation = parents.map(|parent| links.lineage(parent).generation).max();
-        let generation = generation.unwrap_or(0).saturating_add(1);
-        let mut parents = links.parents_of(id);
-        let Some(parent) = parents.next() else {
+        let Some((parent, is_merge)) = links.first_parent_of(id) else {
             return Self {
-                generation,
+                generation: 1,
                 depth: 0,
                 shortcut: id,
                 merge: NONE,
             };
         };
-        let is_merge = parents.next().is_some();
         let first = links.lineage(parent);
+        let highest = match is_merge {
+            false => first.generation,
+            true => {
+                let parents = links.parents_of(id);
+                let generations = parents.map(|parent| links.lineage(parent).generation);
+                generations.max().unwrap_or(0)
+            }
+        };
         let second = links.lineage(first.shortcut);
         let third = links.lineage(second.shortcut);
         // Two shortcuts of equal length make one of twice that length.
         let equal = first.depth.abs_diff(second.depth) == second.depth.abs_diff(third.depth);
         Self {
-            generation,
+            generation: highest.saturating_add(1),
             depth: first.depth.saturating_add(1),
             shortcut: if equal { second.shortcut } else { parent },
             merge: if is_merge { id } else { first.merge },
@@ -69,6 +72,13 @@ impl Lineage {
 /// What has to be known of commits.
 pub(super) trait Links {
     fn parents_of(&self, id: u32) -> impl DoubleEndedIterator<Item = u32>;
+
+    /// The first of them, and whether there are others: most have one.
+    fn first_parent_of(&self, id: u32) -> Option<(u32, bool)> {
+        let mut parents = self.parents_of(id);
+        Some((parents.next()?, parents.next().is_some()))
+    }
+
     fn lineage(&self, id: u32) -> Lineage;
 }
 
@@ -127,8 +137,8 @@ pub(super) fn at_depth(links: &impl Links, mut commit: u32, depth: u32) -> u32 {
         commit = if far.depth >= depth && far.depth < here.depth {
             here.shortcut
         } else {
-            match links.parents_of(commit).next() {
-                Some(parent) => parent,
+            match links.first_parent_of(commit) {
+                Some((parent, _)) => parent,
                 None => return commit,
             }
         };
@@ -143,8 +153,8 @@ pub(super) fn fork(links: &impl Links, one: u32, other: u32) -> Option<u32> {
         // How far a shortcut leads depends on the depth alone, and here both are equally deep.
         let [far_one, far_other] = [one, other].map(|id| links.lineage(id).shortcut);
         (one, other) = if far_one == far_other || far_one == one {
-            let [one, other] = [one, other].map(|id| links.parents_of(id).next());
-            (one?, other?)
+            let [one, other] = [one, other].map(|id| links.first_parent_of(id));
+            (one?.0, other?.0)
         } else {
             (far_one, far_other)
         };

@@ -264,7 +264,7 @@ impl Commits {
     }
 
     pub(super) fn first_parent(&self, id: u32) -> Option<u32> {
-        self.parents_of(id).next()
+        Some(self.first_parent_of(id)?.0)
     }
 
     /// Commits on the line of first parents of one that is settled, itself among them.
@@ -294,6 +294,12 @@ impl Links for Commits {
         });
         let more = self.parents.range(run.unwrap_or_default());
         first.into_iter().chain(more.copied())
+    }
+
+    fn first_parent_of(&self, id: u32) -> Option<(u32, bool)> {
+        let row = self.rows.get(id as usize)?;
+        let is_merge = row.more_parents != NONE;
+        (row.first_parent != NONE).then_some((row.first_parent, is_merge))
     }
 
     fn lineage(&self, id: u32) -> Lineage {

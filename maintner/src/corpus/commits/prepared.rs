@@ -169,6 +169,8 @@ impl Commits {
     ) -> Result<CommitId, AddError> {
         let mut row = content.row;
         let name = row.hash;
+        let parent_name = content.first_parent.map(|(name, _)| name);
+        let may_be_itself = parent_name == Some(name) || content.parents.is_some();
         if let Some((parent, hash)) = content.first_parent {
             row.first_parent = self.find_or_mention(hash, parent)?;
         }
@@ -176,9 +178,9 @@ impl Commits {
             row.more_parents = self.add_more_parents(parents)?;
         }
         // Its parents, mentioned meanwhile, may be itself.
-        let found = found.or_else(|| match row.first_parent {
-            NONE => None,
-            _ => self.find_hashed(hash, name),
+        let found = found.or_else(|| match may_be_itself {
+            true => self.find_hashed(hash, name),
+            false => None,
         });
         let id = match found {
             Some(id) => {

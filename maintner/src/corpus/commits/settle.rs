@@ -85,11 +85,7 @@ impl Commits {
         let mut next = Some((id, 0));
         let mut ready = Vec::new();
         while let Some((id, looked_at)) = next {
-            let unsettled = {
-                let mut parents = self.parents_of(id).enumerate().skip(looked_at);
-                parents.find(|&(_, parent)| !self.lineage(parent).is_settled())
-            };
-            if let Some((looked_at, parent)) = unsettled {
+            if let Some((looked_at, parent)) = self.unsettled_parent(id, looked_at) {
                 waiting.wait(id, looked_at, parent);
             } else {
                 self.stand(id);
@@ -107,13 +103,25 @@ impl Commits {
         }
     }
 
+    /// The first parent that has no standing yet, not before number `from`, and its number.
+    fn unsettled_parent(&self, id: u32, from: usize) -> Option<(usize, u32)> {
+        let is_unsettled = |parent: u32| !self.lineage(parent).is_settled();
+        match self.first_parent_of(id)? {
+            (parent, false) => is_unsettled(parent).then_some((0, parent)),
+            (_, true) => {
+                let mut parents = self.parents_of(id).enumerate().skip(from);
+                parents.find(|&(_, parent)| is_unsettled(parent))
+            }
+        }
+    }
+
     /// Notes the standing of a commit all of whose ancestors have theirs.
     fn stand(&mut self, id: u32) {
         let lineage = Lineage::of(self, id);
-        let first = self.parents_of(id).next();
-        let story = first.and_then(|parent| self.story(parent));
-        let parents = self.parents_of(id).take(2).count();
-        let story = story.unwrap_or_default().then(id, self.facts(id), parents);
+        let (parent, is_merge) = self.first_parent_of(id).unzip();
+        let story = parent.and_then(|parent| self.story(parent));
+        let is_merge = is_merge.unwrap_or(false);
+        let story = story.unwrap_or_default().then(id, self.facts(id), is_merge);
         if let Some(standing) = self.standings.get_mut(id as usize) {
             standing.lineage = lineage;
             standing.story = story;

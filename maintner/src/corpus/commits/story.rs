@@ -43,7 +43,7 @@ impl Default for Story {
 
 impl Story {
     /// The story up to commit `id`, which says `facts`, if `self` is that up to its first parent.
-    pub(super) fn then(mut self, id: u32, facts: Facts, parents: usize) -> Self {
+    pub(super) fn then(mut self, id: u32, facts: Facts, is_merge: bool) -> Self {
         // A value that is not 0 takes the place of the one there was.
         for (shift, mask) in [(0, 7), (3, 7), (6, 3), (8, 3)] {
             let value = facts.bits() & mask << shift;
@@ -60,7 +60,7 @@ impl Story {
         if facts.has(Facts::LABEL_IN_TEXT) {
             self.bits = self.bits.checked_add(1 << LABELS).unwrap_or(self.bits);
         }
-        if parents > 1 {
+        if is_merge {
             self.bits &= !LINEAR;
         }
         for (fact, newest) in [

@@ -129,11 +129,14 @@ impl Mentions {
     pub(super) fn find_repo(&self, texts: &Texts, owner: &str, name: &str) -> Option<u32> {
         self.repo_index
             .find(hash_repo(&self.hasher, owner, name), |row| {
-                self.repos.get(row as usize).is_some_and(|row| {
-                    texts.text(row.owner).eq_ignore_ascii_case(owner)
-                        && texts.text(row.name).eq_ignore_ascii_case(name)
-                })
+                self.is_repo(row, texts, owner, name)
             })
+    }
+
+    fn is_repo(&self, row: u32, texts: &Texts, owner: &str, name: &str) -> bool {
+        let is = |span, part: &str| texts.bytes(span).eq_ignore_ascii_case(part.as_bytes());
+        let row = self.repos.get(row as usize);
+        row.is_some_and(|row| is(row.name, name) && is(row.owner, owner))
     }
 
     /// The row of a repository that is mentioned in `text`, which stands at `span`.
@@ -145,6 +148,10 @@ impl Mentions {
         owner: &str,
         name: &str,
     ) -> Result<u32, AddError> {
+        // Most mention the project's own, and so did the first.
+        if self.is_repo(0, texts, owner, name) {
+            return Ok(0);
+        }
         if let Some(row) = self.find_repo(texts, owner, name) {
             return Ok(row);
         }

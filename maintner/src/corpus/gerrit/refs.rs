@@ -16,44 +16,48 @@ pub(super) enum RefName {
 impl RefName {
     /// Reads a name. What follows the number of a patch set does not matter, as in the original.
     pub(super) fn parse(name: &str) -> Self {
-        if name.starts_with("refs/meta/") {
-            return Self::Settings;
-        }
-        let Some((number, what)) = name.strip_prefix("refs/changes/").and_then(change) else {
+        let name = name.as_bytes();
+        let Some(change) = name.strip_prefix(b"refs/changes/") else {
+            return match name.starts_with(b"refs/meta/") {
+                true => Self::Settings,
+                false => Self::Other,
+            };
+        };
+        // `47/1234547/…`
+        let [one, two, b'/', rest @ ..] = change else {
             return Self::Other;
         };
-        let Ok(number) = number.parse() else {
+        let is_shard = [one, two].map(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+        let (digits, number, rest) = leading_number(rest);
+        let [b'/', what @ ..] = rest else {
+            return Self::Other;
+        };
+        if is_shard != [true; 2] || digits == 0 {
+            return Self::Other;
+        }
+        let Some(number) = number else {
             return Self::Impossible;
         };
-        if what.starts_with("meta") {
+        if what.starts_with(b"meta") {
             return Self::Meta(number);
         }
-        match digits(what) {
-            "" => Self::Other,
-            version => match version.parse() {
-                Ok(version @ 1..) => Self::PatchSet(number, version),
-                _ => Self::Impossible,
-            },
+        match leading_number(what) {
+            (0, ..) => Self::Other,
+            (_, Some(version @ 1..), _) => Self::PatchSet(number, version),
+            _ => Self::Impossible,
         }
     }
 }
 
-/// The number of `47/1234547/…`, and what follows it.
-fn change(name: &str) -> Option<(&str, &str)> {
-    let (shard, rest) = name.split_once('/')?;
-    let is_shard = shard.len() == 2
-        && shard
-            .bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let (number, what) = rest.split_once('/')?;
-    let is_number = !number.is_empty() && digits(number) == number;
-    (is_shard && is_number).then_some((number, what))
-}
-
-/// The digits at the front of a text.
-fn digits(text: &str) -> &str {
-    let len = text.bytes().take_while(u8::is_ascii_digit).count();
-    &text[..len]
+/// How many digits are at the front of a text, the number they are unless it is too large, and what
+/// follows them.
+fn leading_number(text: &[u8]) -> (usize, Option<i32>, &[u8]) {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (number, rest) = text.split_at(digits);
+    let number = number.iter().try_fold(0_i32, |number, digit| {
+        number.checked_mul(10)?.checked_add((digit - b'0').into())
+    });
+    (digits, number, rest)
 }
 
 #[cfg(test)]
