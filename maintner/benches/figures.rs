@@ -1,9 +1,12 @@
 //! Figures with their peers in the same run: `cargo bench -p maintner --bench figures`; a part of
-//! them with `-- load`, `-- memory`, `-- snapshot`, `-- questions`, `-- tail`, `-- reads` or `-- lag`.
+//! them with `-- load`, `-- memory`, `-- first`, `-- snapshot`, `-- questions`, `-- tail`, `-- reads` or
+//! `-- lag`.
 //!
 //! The log is made anew for each run, [`SIZE`] bytes with the mix of a real one, and mapped. Rounds
 //! alternate with the peer's; the median counts.
 
+#[path = "figures/first.rs"]
+mod first;
 #[path = "figures/lag.rs"]
 mod lag;
 #[path = "figures/log.rs"]
@@ -48,6 +51,9 @@ fn main() {
     }
     if is_wanted("memory") {
         memory(dir.path(), &log);
+    }
+    if is_wanted("first") {
+        first::first(dir.path(), &log);
     }
     if is_wanted("lag") {
         lag::lag();

@@ -23,7 +23,7 @@ use http_body_util::BodyExt;
 use maintner::log::{Feed, server::LogServer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::watch,
+    sync::{Notify, watch},
     task::JoinHandle,
 };
 use tower::ServiceExt;
@@ -45,6 +45,8 @@ pub(crate) enum Fault {
     RangeWithout206,
     /// Change the last byte.
     Corrupt,
+    /// Answer when told to.
+    Hold(Arc<Notify>),
     /// Break the connection, and all others from then on.
     GoAway,
 }
@@ -145,6 +147,9 @@ async fn answer(State(peer): State<Peer>, mut request: Request) -> Response {
         Fault::Say(text) => return text.clone().into_response(),
         Fault::IgnoreRange => drop(request.headers_mut().remove(header::RANGE)),
         _ => {}
+    }
+    if let Fault::Hold(until) = &fault {
+        until.notified().await;
     }
     let mut router = peer.router.subscribe();
     let response = loop {
