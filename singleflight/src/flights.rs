@@ -4,6 +4,7 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher, Hash};
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,13 +31,21 @@ pub(crate) struct Flights<K, V> {
 
 struct Table<K, V> {
     /// One of those that can be joined. Whoever is alone needs neither hashes nor what is below.
-    lone: Option<(K, Flight<V>)>,
+    lone: Lone<K, V>,
     /// The others that can be joined.
     flights: HashTable<(K, Flight<V>)>,
     /// In progress, but not to be joined.
     forgotten: Vec<Flight<V>>,
     /// Calls so far.
     calls: u64,
+}
+
+/// A place for one execution, which is changed where it lies: moving it to and fro takes longer than all else.
+struct Lone<K, V> {
+    /// Of the execution that is here, if any.
+    key: Option<K>,
+    /// Has neither seats nor a task while there is no key.
+    flight: Flight<V>,
 }
 
 /// One execution.
@@ -74,6 +83,13 @@ pub(crate) struct Ended<V> {
     pub(crate) seats: Option<Arc<Seats<V>>>,
 }
 
+/// What was taken out of the table, to be dropped when that is not locked.
+struct Removed<K, V> {
+    key: Option<K>,
+    ended: Ended<V>,
+    stop: Option<AbortHandle>,
+}
+
 impl<K, V> Flights<K, V> {
     pub(crate) fn new() -> Self {
         static GROUPS: AtomicU64 = AtomicU64::new(0);
@@ -81,7 +97,10 @@ impl<K, V> Flights<K, V> {
             group: GROUPS.fetch_add(1, Ordering::Relaxed),
             hasher: RandomState::default(),
             table: Lock::new(Table {
-                lone: None,
+                lone: Lone {
+                    key: None,
+                    flight: Flight::new(At { hash: 0, call: 0 }, false),
+                },
                 flights: HashTable::new(),
                 forgotten: Vec::new(),
                 calls: 0,
@@ -98,43 +117,49 @@ impl<K, V> Flights<K, V> {
     }
 
     /// Waits for the execution in progress, or leads a new one.
+    #[inline(always)]
     pub(crate) fn join(&self, key: K, detached: bool) -> Result<Role<V>, Aborted>
     where
         K: Hash + Eq,
     {
         let mut table = self.table.lock();
-        let alone = table.lone.is_none() && table.flights.is_empty();
-        let hash = if alone { 0 } else { self.hasher.hash_one(&key) };
-        if let Some(flight) = table.under(hash, &key) {
-            if within::works_for(self.id(flight.at)) {
-                return Err(Aborted::Reentrant);
-            }
-            flight.waiters += 1;
-            flight.joined = true;
-            flight.detached |= detached;
-            return Ok(Role::Follower(flight.at, flight.seats()));
+        if table.lone.key.is_none() && table.flights.is_empty() {
+            let at = table.call(0);
+            table.lone.key = Some(key);
+            let flight = &mut table.lone.flight;
+            flight.at = at;
+            flight.waiters = 1;
+            flight.joined = false;
+            flight.detached = detached;
+            return Ok(Role::Leader(at));
         }
-        let at = At {
-            hash,
-            call: table.calls,
-        };
-        table.calls += 1;
-        let flight = Flight {
-            at,
-            waiters: 1,
-            joined: false,
-            detached,
-            seats: None,
-            stop: None,
-        };
-        if alone {
-            table.lone = Some((key, flight));
-        } else {
-            table
-                .flights
-                .insert_unique(hash, (key, flight), |(_, flight)| flight.at.hash);
+        let hash = self.hasher.hash_one(&key);
+        match self.follow(&mut table, hash, &key, detached) {
+            Some(role) => role,
+            None => Ok(Role::Leader(table.lead(hash, key, detached))),
         }
-        Ok(Role::Leader(at))
+    }
+
+    /// Waits for the execution in progress, if there is one.
+    #[inline(never)]
+    fn follow(
+        &self,
+        table: &mut Table<K, V>,
+        hash: u64,
+        key: &K,
+        detached: bool,
+    ) -> Option<Result<Role<V>, Aborted>>
+    where
+        K: Eq,
+    {
+        let flight = table.under(hash, key)?;
+        if within::works_for(self.id(flight.at)) {
+            return Some(Err(Aborted::Reentrant));
+        }
+        flight.waiters += 1;
+        flight.joined = true;
+        flight.detached |= detached;
+        Some(Ok(Role::Follower(flight.at, flight.seats())))
     }
 
     /// The leader has to wait as well.
@@ -154,18 +179,16 @@ impl<K, V> Flights<K, V> {
     }
 
     /// The execution has ended. From now on nobody joins it; the result may be published.
+    #[inline(always)]
     pub(crate) fn end(&self, at: At) -> Ended<V> {
-        let removed = self.table.lock().remove(at);
-        match removed {
-            Some((_, flight)) => Ended {
-                joined: flight.joined,
-                seats: flight.seats,
-            },
-            None => Ended {
-                joined: false,
-                seats: None,
-            },
-        }
+        let mut table = self.table.lock();
+        let Removed { key, ended, stop } = match table.lone.is(at) {
+            true => table.lone.clear(),
+            false => table.remove(at),
+        };
+        drop(table);
+        drop((key, stop));
+        ended
     }
 
     /// A caller has gone away. If nobody is left, the execution is stopped.
@@ -179,13 +202,7 @@ impl<K, V> Flights<K, V> {
         // Under the same lock as the count: nobody joins an execution that is being stopped.
         let removed = table.remove(at);
         drop(table);
-        if let Some((
-            _,
-            Flight {
-                stop: Some(stop), ..
-            },
-        )) = removed
-        {
+        if let Some(stop) = removed.stop {
             stop.abort();
         }
     }
@@ -198,9 +215,13 @@ impl<K, V> Flights<K, V> {
     {
         let hash = self.hasher.hash_one(key);
         let mut table = self.table.lock();
-        let is_it = |(other, _): &mut (K, _)| (*other).borrow() == key;
-        if let Some((key, flight)) = table.lone.take_if(is_it) {
+        if let Some(lone) = &table.lone.key
+            && lone.borrow() == key
+        {
+            let unused = Flight::new(At { hash: 0, call: 0 }, false);
+            let flight = mem::replace(&mut table.lone.flight, unused);
             table.forgotten.push(flight);
+            let key = table.lone.key.take();
             drop(table);
             drop(key);
             return true;
@@ -226,9 +247,9 @@ impl<K, V> Flights<K, V> {
     /// Stops all that can be stopped.
     pub(crate) fn stop(&mut self) {
         let table = self.table.get_mut();
-        let flights = table.flights.iter_mut().chain(&mut table.lone);
-        let flights = flights.map(|(_, flight)| flight);
-        for flight in flights.chain(&mut table.forgotten) {
+        let flights = table.flights.iter_mut().map(|(_, flight)| flight);
+        let others = table.forgotten.iter_mut().chain([&mut table.lone.flight]);
+        for flight in flights.chain(others) {
             if let Some(stop) = flight.stop.take() {
                 stop.abort();
             }
@@ -248,16 +269,35 @@ impl<K, V> fmt::Debug for Flights<K, V> {
 
 impl<K, V> Table<K, V> {
     fn joinable(&self) -> usize {
-        self.flights.len() + usize::from(self.lone.is_some())
+        self.flights.len() + usize::from(self.lone.key.is_some())
     }
 
-    /// The execution to join for a key. The hash is not looked at if there is none at all.
+    /// The name of the next execution.
+    #[inline]
+    fn call(&mut self, hash: u64) -> At {
+        let call = self.calls;
+        self.calls += 1;
+        At { hash, call }
+    }
+
+    /// Adds an execution beside others.
+    #[inline(never)]
+    fn lead(&mut self, hash: u64, key: K, detached: bool) -> At {
+        let at = self.call(hash);
+        self.flights
+            .insert_unique(hash, (key, Flight::new(at, detached)), |(_, flight)| {
+                flight.at.hash
+            });
+        at
+    }
+
+    /// The execution to join for a key.
     fn under(&mut self, hash: u64, key: &K) -> Option<&mut Flight<V>>
     where
         K: Eq,
     {
         match &mut self.lone {
-            Some((other, flight)) if other == key => Some(flight),
+            lone if lone.key.as_ref() == Some(key) => Some(&mut lone.flight),
             _ => self
                 .flights
                 .find_mut(hash, |(other, _)| other == key)
@@ -274,7 +314,7 @@ impl<K, V> Table<K, V> {
         } = self;
         let is_it = |flight: &Flight<V>| flight.at.call == at.call;
         match lone {
-            Some((_, flight)) if is_it(flight) => Some(flight),
+            lone if lone.is(at) => Some(&mut lone.flight),
             _ => flights
                 .find_mut(at.hash, |(_, flight)| is_it(flight))
                 .map(|(_, flight)| flight)
@@ -283,27 +323,71 @@ impl<K, V> Table<K, V> {
     }
 
     /// Removes this very execution, wherever it is; a successor under the same key stays.
-    fn remove(&mut self, at: At) -> Option<(Option<K>, Flight<V>)> {
-        let is_it = |(_, flight): &mut (K, Flight<V>)| flight.at.call == at.call;
-        if let Some((key, flight)) = self.lone.take_if(is_it) {
-            return Some((Some(key), flight));
+    #[inline(never)]
+    fn remove(&mut self, at: At) -> Removed<K, V> {
+        if self.lone.is(at) {
+            return self.lone.clear();
         }
+        let is_it = |flight: &Flight<V>| flight.at.call == at.call;
         if let Ok(entry) = self
             .flights
-            .find_entry(at.hash, |(_, flight)| flight.at.call == at.call)
+            .find_entry(at.hash, |(_, flight)| is_it(flight))
         {
             let ((key, flight), _) = entry.remove();
-            return Some((Some(key), flight));
+            return flight.removed(Some(key));
         }
-        let n = self
-            .forgotten
-            .iter()
-            .position(|flight| flight.at.call == at.call)?;
-        Some((None, self.forgotten.swap_remove(n)))
+        match self.forgotten.iter().position(is_it) {
+            Some(n) => self.forgotten.swap_remove(n).removed(None),
+            // It was stopped.
+            None => Flight::new(at, false).removed(None),
+        }
+    }
+}
+
+impl<K, V> Lone<K, V> {
+    /// Whether it is this execution that is here.
+    #[inline]
+    fn is(&self, at: At) -> bool {
+        self.key.is_some() && self.flight.at.call == at.call
+    }
+
+    #[inline]
+    fn clear(&mut self) -> Removed<K, V> {
+        Removed {
+            key: self.key.take(),
+            ended: Ended {
+                joined: self.flight.joined,
+                seats: self.flight.seats.take(),
+            },
+            stop: self.flight.stop.take(),
+        }
     }
 }
 
 impl<V> Flight<V> {
+    /// Nobody but the leader waits.
+    fn new(at: At, detached: bool) -> Self {
+        Self {
+            at,
+            waiters: 1,
+            joined: false,
+            detached,
+            seats: None,
+            stop: None,
+        }
+    }
+
+    fn removed<K>(self, key: Option<K>) -> Removed<K, V> {
+        Removed {
+            key,
+            ended: Ended {
+                joined: self.joined,
+                seats: self.seats,
+            },
+            stop: self.stop,
+        }
+    }
+
     fn seats(&mut self) -> Arc<Seats<V>> {
         self.seats
             .get_or_insert_with(|| Arc::new(Seats::new()))
@@ -377,29 +461,45 @@ impl<'a, K, V> Duty<'a, K, V> {
     }
 
     /// Ends the execution; the result, and whether it was shared.
+    #[inline(always)]
     pub(crate) fn end(mut self, result: Result<V, Aborted>) -> Result<(V, bool), Aborted>
     where
         V: Clone,
     {
         self.done = true;
         let Ended { joined, seats } = self.flights.end(self.at);
-        let Some(seats) = seats else {
-            return result.map(|value| (value, joined));
-        };
-        // Before it is copied, which may panic.
-        seats.publish(result, joined);
-        seats.result().map(|value| (value, joined))
+        match seats {
+            None => result.map(|value| (value, joined)),
+            Some(seats) => share(&seats, result, joined),
+        }
     }
 }
 
 impl<K, V> Drop for Duty<'_, K, V> {
+    #[inline]
     fn drop(&mut self) {
-        if self.done {
-            return;
-        }
-        let Ended { joined, seats } = self.flights.end(self.at);
-        if let Some(seats) = seats {
-            seats.publish(Err(Aborted::Cancelled), joined);
+        if !self.done {
+            cancel(self.flights, self.at);
         }
     }
+}
+
+#[cold]
+fn cancel<K, V>(flights: &Flights<K, V>, at: At) {
+    let Ended { joined, seats } = flights.end(at);
+    if let Some(seats) = seats {
+        seats.publish(Err(Aborted::Cancelled), joined);
+    }
+}
+
+/// Tells the others.
+#[inline(never)]
+fn share<V: Clone>(
+    seats: &Seats<V>,
+    result: Result<V, Aborted>,
+    joined: bool,
+) -> Result<(V, bool), Aborted> {
+    // Before it is copied, which may panic.
+    seats.publish(result, joined);
+    seats.result().map(|value| (value, joined))
 }

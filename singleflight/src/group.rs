@@ -74,8 +74,7 @@ where
     /// As [`run`](Self::run), with options for this call.
     ///
     /// ```
-    /// # use std::time::Duration;
-    /// use buildfarm_singleflight::{Aborted, Group, Options};
+    /// #     /// use buildfarm_singleflight::{Aborted, Group, Options};
     ///
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
     /// let group = Group::<&str, u32>::new();
@@ -101,7 +100,14 @@ where
         let flights = &self.inner.flights;
         let (waiter, leader) = match flights.join(key, !options.linked)? {
             Role::Leader(at) => match self.inner.start(at, options, work) {
-                Started::Ended(result) => return result,
+                Started::Ended(result) => {
+                    let (value, shared) = result?;
+                    return Ok(Shared {
+                        value,
+                        shared,
+                        leader: true,
+                    });
+                }
                 Started::Waits(seats) => (Waiter::new(flights, at, seats), true),
             },
             Role::Follower(at, seats) => (Waiter::new(flights, at, seats), false),
@@ -229,7 +235,7 @@ impl<K, V> Drop for Inner<K, V> {
 
 /// What has become of work.
 enum Started<V> {
-    Ended(Result<Shared<V>, Aborted>),
+    Ended(Result<(V, bool), Aborted>),
     Waits(Arc<Seats<V>>),
 }
 
@@ -240,19 +246,13 @@ where
 {
     /// Begins work. What does not end at once becomes a task: so it depends neither on whether this caller goes on
     /// living nor on whether it is polled.
+    #[inline(always)]
     fn start<F, Fut>(self: &Arc<Self>, at: At, options: Options, work: F) -> Started<V>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = V> + Send + 'static,
     {
         let duty = Duty::new(&self.flights, at);
-        let ended = |duty: Duty<'_, K, V>, result| {
-            Started::Ended(duty.end(result).map(|(value, shared)| Shared {
-                value,
-                shared,
-                leader: true,
-            }))
-        };
         // A limit beyond the end of time is none.
         let deadline = options
             .limit
@@ -262,19 +262,44 @@ where
             let mut work = Box::pin(work());
             // The task polls again, with a waker of its own.
             match work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(value) => Begun::Ended(value),
-                Poll::Pending => Begun::Waits(work, within::all()),
+                Poll::Ready(value) => Ok(value),
+                Poll::Pending => Err(work),
             }
         }));
-        drop(guard);
-        let (work, ancestry) = match begun {
-            Ok(Begun::Waits(work, ancestry)) => (work, ancestry),
-            Ok(Begun::Ended(value)) => return ended(duty, Ok(value)),
-            Err(payload) => return ended(duty, Err(Aborted::panicked(&*payload))),
+        let result = match begun {
+            Ok(Ok(value)) => {
+                drop(guard);
+                duty.end(Ok(value))
+            }
+            Ok(Err(work)) => {
+                let ancestry = within::all();
+                drop(guard);
+                return self.go_on(duty, at, work, ancestry, deadline);
+            }
+            Err(payload) => {
+                drop(guard);
+                duty.end(Err(Aborted::panicked(&*payload)))
+            }
         };
+        Started::Ended(result)
+    }
+
+    /// Work that has to wait becomes a task.
+    #[inline(never)]
+    fn go_on<Fut>(
+        self: &Arc<Self>,
+        duty: Duty<'_, K, V>,
+        at: At,
+        work: Pin<Box<Fut>>,
+        ancestry: Vec<Id>,
+        deadline: Option<Instant>,
+    ) -> Started<V>
+    where
+        Fut: Future<Output = V> + Send + 'static,
+    {
         let Ok(runtime) = Handle::try_current() else {
             drop(work);
-            return ended(duty, Err(Aborted::NoRuntime));
+            return Started::Ended(duty.end(Err(Aborted::NoRuntime)));
         };
         let seats = self.flights.seats(at);
         let task = Task {
@@ -288,11 +313,6 @@ where
         self.flights.stop_with(at, task.abort_handle());
         Started::Waits(seats)
     }
-}
-
-enum Begun<V, Fut> {
-    Ended(V),
-    Waits(Pin<Box<Fut>>, Vec<Id>),
 }
 
 /// The duty to end an execution, carried by the task that works for it; also fulfilled if the task is dropped.
