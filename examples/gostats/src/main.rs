@@ -11,9 +11,26 @@ use std::{
 use clap::Parser;
 use maintner::corpus::Snapshot;
 
+/// Projects that are named where none fits.
+const SOME: usize = 8;
+
+const EXAMPLES: &str = "\
+Examples:
+  gostats --time-load                                  how long the Go project's log takes, and what memory
+  gostats --log http://localhost:6343/logs --time-load that of a maintnerd
+  gostats --log logs/ --modified-files 10 --project review.example.org/compiler";
+
+const AFTER: &str = "\
+Exit status:
+  0  done
+  1  could not be done
+  2  wrong command line
+
+GOSTATS_LOG=info tells more of what happens inside.";
+
 /// Prints figures about a project's history.
 #[derive(Debug, Parser)]
-#[command(name = "gostats", version, arg_required_else_help = true, styles = example_cli::styles())]
+#[command(name = "gostats", version, before_help = EXAMPLES, after_help = AFTER, arg_required_else_help = true, styles = example_cli::styles())]
 struct Cli {
     /// The log: an address ending in /logs, or a folder
     #[arg(long, default_value = godata::SERVER)]
@@ -61,8 +78,9 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         let project = snapshot.gerrit().project(server, name);
         anyhow::ensure!(
             project.is_some(),
-            "the log has no project {}; --project names another",
-            cli.project
+            "the log has no project {}; --project names another: {}",
+            cli.project,
+            some_projects(&snapshot)
         );
         for (path, changes) in modified_files(&snapshot, server, name)
             .into_iter()
@@ -72,6 +90,19 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         }
     }
     Ok(out.flush()?)
+}
+
+/// Some of the projects there are.
+fn some_projects(snapshot: &Snapshot) -> String {
+    let projects = snapshot.gerrit().projects();
+    let mut names: Vec<&str> = projects.map(|project| project.full_name()).collect();
+    let more = names.len() > SOME;
+    names.truncate(SOME);
+    match (names.is_empty(), more) {
+        (true, _) => "there is none".to_owned(),
+        (false, false) => names.join(", "),
+        (false, true) => format!("{}, …", names.join(", ")),
+    }
 }
 
 fn loaded(snapshot: &Snapshot, took: Duration) -> String {

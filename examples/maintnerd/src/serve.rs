@@ -68,6 +68,9 @@ pub(crate) async fn run(args: cli::Run) -> anyhow::Result<()> {
     let board = Board::default();
     let leader = load(&kept, &log, &board).await?;
     let result = if args.init_and_quit {
+        if leader.corpus().snapshot().log_bytes() == 0 {
+            board.say(&format!("the log in {} is empty", folder.display()));
+        }
         leader.shutdown().await.map_err(Into::into)
     } else if let Some(place) = place {
         serve(place, repos, &log, leader, &board).await

@@ -1,9 +1,25 @@
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+const EXAMPLES: &str = "\
+Examples:
+  maintq query is:open label:NeedsFix            what a maintnerd on this machine has of it
+  maintq query --log logs/ is:cl file:net/       in a folder, without a server
+  maintq query --json is:issue author:gopher | jq .title
+  maintq get-ref net refs/heads/master           what a branch points to
+  maintq --server farm.example list-releases     another server, over TLS";
+
+const AFTER: &str = "\
+Exit status:
+  0  answered, if only that there is nothing
+  1  could not ask, or no answer
+  2  wrong command line
+
+MAINTQ_LOG=info tells more of what happens inside.";
+
 /// Asks about a project's history.
 #[derive(Debug, Parser)]
-#[command(name = "maintq", version, arg_required_else_help = true, styles = example_cli::styles())]
+#[command(name = "maintq", version, before_help = EXAMPLES, after_help = AFTER, arg_required_else_help = true, styles = example_cli::styles())]
 pub(crate) struct Cli {
     /// The maintnerd to ask: HOST, HOST:PORT or a URL. A name without a scheme is asked over TLS
     /// unless it is this machine's.

@@ -45,7 +45,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         return Ok(());
     }
     if let Command::Query { query, log, limit } = command {
-        let query = query.join(" ").parse()?;
+        let query = query::parse(&query.join(" "))?;
         let log = log.unwrap_or_else(|| format!("{}/logs", url(&server)));
         let opening = godata::Options::from_env().begin(&log).await?;
         let corpus = opening.corpus().clone();
@@ -127,8 +127,13 @@ async fn connect(server: &str) -> anyhow::Result<MaintnerServiceClient<Channel>>
     if url.starts_with("https:") {
         endpoint = endpoint.tls_config(ClientTlsConfig::new().with_native_roots())?;
     }
-    let channel = endpoint.connect().await.with_context(|| {
-        format!("cannot reach {url}; is a maintnerd running there? --server asks another")
+    let channel = endpoint.connect().await.map_err(|error| {
+        // The links of this chain say all the same, the last one why.
+        let error = anyhow::Error::from(error);
+        let why = error.root_cause();
+        anyhow::anyhow!(
+            "cannot reach {url}: {why}; is a maintnerd running there? --server asks another"
+        )
     })?;
     Ok(MaintnerServiceClient::new(channel).max_decoding_message_size(LARGEST_ANSWER))
 }

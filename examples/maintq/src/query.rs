@@ -4,9 +4,18 @@ use std::io::{self, Write};
 
 use maintner::corpus::{
     Change, Issue, Snapshot,
-    query::{Found, Query},
+    query::{Found, Query, QueryError},
 };
 use serde_json::{Value, json};
+
+/// Reads a query; if there is a mistake in it, shows where.
+pub(crate) fn parse(text: &str) -> anyhow::Result<Query> {
+    text.parse().map_err(|QueryError { at, kind, .. }| {
+        let (text, before) = (plain(text), text.get(..at).unwrap_or_default());
+        let space = " ".repeat(before.chars().count());
+        anyhow::anyhow!("{kind}\n  {text}\n  {space}^")
+    })
+}
 
 /// Prints what is found: JSON, an object a line, or a table.
 pub(crate) fn print(
@@ -24,6 +33,9 @@ pub(crate) fn print(
             .try_for_each(|found| writeln!(to, "{found}"));
     }
     let rows: Vec<[String; 4]> = listed.map(row).collect();
+    if rows.is_empty() && found.is_empty() {
+        example_cli::note("maintq: nothing fits");
+    }
     let mut widths = [0; 3];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -156,6 +168,14 @@ mod tests {
             lines[3].starts_with("… and ") && lines[3].ends_with("shows all"),
             "{table}"
         );
+    }
+
+    #[test]
+    fn a_mistake_is_shown_in_its_place() {
+        let error = parse("is:open -lable:x").unwrap_err().to_string();
+        let expected =
+            "unknown key `lable`; did you mean `label`?\n  is:open -lable:x\n           ^";
+        assert_eq!(error, expected);
     }
 
     #[test]

@@ -22,8 +22,8 @@ Exit status:
   2  wrong command line
   3  verify, dump, stats: the log is damaged
 
-A log is one file of records, or a folder of them: `maintner-YYYY-MM-DD.mutlog` as the disk log has them, or
-`NNNN.SHA224.mutlog` and `NNNN.growing.mutlog` as the log server and its followers do.";
+A log is one file of records, or a folder of them: maintner-YYYY-MM-DD.mutlog as the disk log
+has them, or NNNN.SHA224.mutlog and NNNN.growing.mutlog as the log server and followers do.";
 
 /// Looks into mutation logs, mends, converts and serves them.
 #[derive(Debug, Parser)]

@@ -55,7 +55,7 @@ pub enum SourceError {
         reason: String,
     },
     /// The server of a log could not be asked, several times over.
-    #[error("log server {url} cannot be reached: tried {attempts} times")]
+    #[error("log server {url} cannot be reached{}", times(*attempts))]
     Unreachable {
         /// The address that was asked.
         url: String,
@@ -65,6 +65,13 @@ pub enum SourceError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+fn times(attempts: u32) -> String {
+    match attempts {
+        1 => String::new(),
+        _ => format!(": tried {attempts} times"),
+    }
 }
 
 /// Why records were not appended.

@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::{
     Base,
-    commit::{FileRow, files},
+    commit::{FileRow, body, files},
     error::Fault,
     github::{Item, url_of},
     links::Links,
@@ -19,6 +19,8 @@ pub(super) struct ChangePage {
     project: String,
     project_url: String,
     number: i32,
+    /// Where it was made, if that is known.
+    elsewhere: String,
     title: String,
     state: &'static str,
     wip: bool,
@@ -76,9 +78,9 @@ pub(super) fn page(
         Fault::NotFound(format!("{} has no change {number}", project.full_name()))
     })?;
     let url = href(&[project.full_name()]);
-    let message = change.commit().message().trim_end();
     let said = change.messages().map(|message| message.text);
-    let links = Links::in_project(snapshot, Some(project), said.chain([message]));
+    let texts = said.chain([change.commit().message()]);
+    let links = Links::in_project(snapshot, Some(project), texts);
     let items = change.messages().enumerate().map(|(at, message)| Item {
         at: message.date.seconds(),
         id: format!("message-{at}"),
@@ -130,7 +132,11 @@ pub(super) fn page(
         project: project.full_name().to_owned(),
         project_url: url.clone(),
         number,
-        title: subject,
+        elsewhere: match project.server().strip_suffix(".googlesource.com") {
+            Some(host) => format!("https://{host}-review.googlesource.com/{number}"),
+            None => String::new(),
+        },
+        title: links.prose(&subject),
         state: state_of(change),
         wip: change.work_in_progress(),
         owner: owner.to_owned(),
@@ -146,7 +152,7 @@ pub(super) fn page(
         votes: votes.collect(),
         issues: references.collect(),
         sets: sets.collect(),
-        message: links.prose(message),
+        message: links.prose(body(change.commit())),
         items: items.collect(),
         files_heading,
         files,

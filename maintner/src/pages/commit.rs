@@ -21,13 +21,13 @@ pub(super) struct CommitPage {
     project: String,
     project_url: String,
     name: String,
-    summary: String,
+    title: String,
     author: String,
     author_when: String,
     committer: String,
     committer_when: String,
     parents: Vec<Parent>,
-    refs: Vec<String>,
+    refs: Vec<Link>,
     changes: Vec<Link>,
     message: String,
     files_heading: String,
@@ -65,10 +65,15 @@ pub(super) fn page(
                 .to_owned(),
         }
     });
-    let refs = project.into_iter().flat_map(|project| project.refs());
-    let at = refs.filter(|at| at.commit == commit && at.name != "HEAD");
-    let links = Links::in_project(snapshot, project, [commit.message()]);
     let place = project.map_or("", Project::full_name);
+    let refs = project.into_iter().flat_map(|project| project.refs());
+    let refs = refs.filter(|at| at.commit == commit && at.name != "HEAD");
+    let at = refs.map(|at| Link {
+        url: href(&[place, "log", at.name]),
+        title: at.name.to_owned(),
+        state: "",
+    });
+    let links = Links::in_project(snapshot, project, [commit.message()]);
     let (files_heading, files) = files(commit);
     Ok(CommitPage {
         base: base.titled(match place {
@@ -78,22 +83,28 @@ pub(super) fn page(
         project: place.to_owned(),
         project_url: href(&[place]),
         name: commit.name().to_string(),
-        summary: commit.summary().to_owned(),
+        title: links.prose(commit.summary()),
         author: commit.author().person.to_owned(),
         author_when: time(commit.author().seconds),
         committer: commit.committer().person.to_owned(),
         committer_when: time(commit.committer().seconds),
         parents: parents.collect(),
-        refs: at.map(|at| at.name.to_owned()).collect(),
+        refs: at.collect(),
         changes: snapshot
             .gerrit()
             .changes_of(commit)
             .map(Link::to_change)
             .collect(),
-        message: links.prose(commit.message().trim_end()),
+        message: links.prose(body(commit)),
         files_heading,
         files,
     })
+}
+
+/// What a commit's message says behind its first line, which is the page's title.
+pub(super) fn body(commit: Commit<'_>) -> &str {
+    let rest = commit.message().split_once('\n');
+    rest.map_or("", |(_, rest)| rest.trim_start_matches('\n').trim_end())
 }
 
 /// Where a commit's page is. Each commit is kept once, whatever projects have it: preferred are the given one, and one

@@ -116,7 +116,7 @@ pub(super) fn url_of(issue: Issue<'_>) -> String {
     href(&[repo.owner(), repo.name(), &issue.number().to_string()])
 }
 
-/// A label, and where the open issues with it are.
+/// A label or the like, and where the issues with it are.
 pub(super) struct LabelLink {
     pub(super) name: String,
     pub(super) url: String,
@@ -152,6 +152,13 @@ fn login(user: Option<User<'_>>) -> String {
     user.map_or_else(|| "somebody".to_owned(), |user| user.login().to_owned())
 }
 
+/// Where everything is that an issue's author opened.
+fn author_url(issue: Issue<'_>) -> String {
+    issue.author().map_or_else(String::new, |user| {
+        search(issue.repo(), &format!("author:{}", user.login()))
+    })
+}
+
 fn row(issue: Issue<'_>) -> Row {
     Row {
         url: url_of(issue),
@@ -159,9 +166,7 @@ fn row(issue: Issue<'_>) -> Row {
         title: issue.title().to_owned(),
         labels: labels(issue),
         author: login(issue.author()),
-        author_url: issue.author().map_or_else(String::new, |user| {
-            search(issue.repo(), &format!("author:{}", user.login()))
-        }),
+        author_url: author_url(issue),
         comments: issue.comment_count(),
         updated: maybe_time(issue.updated()),
     }
@@ -179,9 +184,10 @@ pub(super) struct IssuePage {
     state: &'static str,
     locked: bool,
     author: String,
+    author_url: String,
     created: String,
     labels: Vec<LabelLink>,
-    assignees: String,
+    assignees: Vec<LabelLink>,
     milestone: Option<LabelLink>,
     changes: Vec<Link>,
     body: String,
@@ -256,7 +262,10 @@ pub(super) fn issue(
         .changes_mentioning(repo.owner(), repo.name(), number);
     let assignees: Vec<_> = issue
         .assignees()
-        .map(|user| user.login().to_owned())
+        .map(|user| LabelLink {
+            name: user.login().to_owned(),
+            url: search(repo, &format!("assignee:{}", user.login())),
+        })
         .collect();
     let kind = if issue.is_pull_request() {
         "pull request"
@@ -277,9 +286,10 @@ pub(super) fn issue(
         state: state_of(issue),
         locked: issue.is_locked(),
         author: login(issue.author()),
+        author_url: author_url(issue),
         created: maybe_time(issue.created()),
         labels: labels(issue),
-        assignees: assignees.join(", "),
+        assignees,
         milestone: issue.milestone().map(|milestone| LabelLink {
             name: milestone.title().to_owned(),
             url: search(repo, &term("milestone", milestone.title())),

@@ -176,7 +176,7 @@ async fn search_answers_queries_a_page_at_a_time() {
     let in_repo = compiler.issues().open().count();
     assert!(shown.contains(&format!("{in_repo} hits for")));
     let shown = ask("is:cl is:open").await;
-    assert!(shown.contains(">change<") && !shown.contains(">issue<"));
+    assert!(shown.contains(">new change<") && !shown.contains(" issue<"));
     let everything = ask("is:open").await;
     assert!(everything.contains(" changes ·"), "issues and changes");
 
@@ -338,6 +338,6 @@ async fn a_commit_of_no_project_has_a_page() {
     assert!(
         page(&pages, &url)
             .await
-            .contains("<h1>first &#60;light&#62;</h1>")
+            .contains("<h1>first &lt;light&gt;</h1>")
     );
 }

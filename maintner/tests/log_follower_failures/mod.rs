@@ -158,7 +158,7 @@ async fn without_a_server_the_cache_is_told() {
     peer.stop().await;
     let error = nothing.next().await.unwrap_err();
     assert!(
-        matches!(error, SourceError::Unreachable { attempts: 5, .. }),
+        matches!(error, SourceError::Unreachable { attempts: 1, .. }),
         "{error}"
     );
     drop(nothing);

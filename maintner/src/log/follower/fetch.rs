@@ -62,7 +62,11 @@ impl Fetcher {
                 source,
             });
         }
-        tracing::debug!(error = source, %url, attempts, "trying again");
+        if attempts == 1 {
+            tracing::debug!(error = source, %url, "trying again");
+        } else {
+            tracing::warn!(error = source, %url, attempts, "trying again");
+        }
         tokio::time::sleep(self.retry * attempts * attempts).await;
         Ok(())
     }

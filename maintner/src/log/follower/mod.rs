@@ -63,7 +63,8 @@ impl Default for FollowOptions {
 ///
 /// Failures that may pass are tried again: five times for news of the log, ten times for a
 /// segment, with waits of 1, 4, 9, … seconds; then [`next`](Source::next) fails, and the follower
-/// begins anew. It never gives up by itself.
+/// begins anew. It never gives up by itself. If nobody is there and nothing is in the cache, it fails at
+/// once.
 ///
 /// A log that is no longer what it was is told as [`Event::Split`].
 ///
@@ -386,15 +387,19 @@ impl State {
                 }
                 Err(failure) => failure,
             };
-            if let (Failure::Offline(error), false) = (&failure, self.caught_up)
-                && self.offline(to).await?
-            {
-                let url = &self.fetcher.server.url;
-                tracing::warn!(%error, %url, "offline; using what was fetched before");
-            }
             tries += 1;
+            let mut limit = INDEX_TRIES;
+            if let (Failure::Offline(error), false) = (&failure, self.caught_up) {
+                if self.offline(to).await? {
+                    let url = &self.fetcher.server.url;
+                    tracing::warn!(%error, %url, "offline; using what was fetched before");
+                } else {
+                    // Who begins with nothing should know at once that nobody is there.
+                    limit = tries;
+                }
+            }
             self.fetcher
-                .pause(&self.fetcher.server.url, failure, tries, INDEX_TRIES)
+                .pause(&self.fetcher.server.url, failure, tries, limit)
                 .await?;
         }
     }
