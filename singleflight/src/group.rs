@@ -74,7 +74,8 @@ where
     /// As [`run`](Self::run), with options for this call.
     ///
     /// ```
-    /// #     /// use buildfarm_singleflight::{Aborted, Group, Options};
+    /// # use std::time::Duration;
+    /// use buildfarm_singleflight::{Aborted, Group, Options};
     ///
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
     /// let group = Group::<&str, u32>::new();
