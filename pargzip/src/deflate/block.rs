@@ -42,7 +42,7 @@ impl Token {
 
 #[derive(Debug)]
 pub(super) struct Block {
-    tokens: Box<[Token; TOKENS]>,
+    tokens: [Token; TOKENS],
     len: usize,
     /// How often literals (0 to 255) and lengths (253 and more) occur.
     literals: [u32; 512],
@@ -51,11 +51,8 @@ pub(super) struct Block {
 
 impl Block {
     pub(super) fn new() -> Self {
-        let tokens = vec![Token(0); TOKENS].into_boxed_slice();
         Self {
-            tokens: tokens
-                .try_into()
-                .unwrap_or_else(|_| Box::new([Token(0); TOKENS])),
+            tokens: [Token(0); TOKENS],
             len: 0,
             literals: [0; 512],
             distances: [0; 32],
