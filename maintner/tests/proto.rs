@@ -335,7 +335,7 @@ impl Own for view::Mutation<'_> {
                     .collect(),
                 deleted_refs: gerrit
                     .deleted_refs
-                    .map(|name| name.unwrap().to_owned())
+                    .map(|name| name.unwrap().into())
                     .collect(),
             }),
         }

@@ -6,7 +6,10 @@ use std::{
 };
 
 use maintner::{
-    proto::view::{self, View},
+    proto::{
+        Text,
+        view::{self, View},
+    },
     reclog::Record,
 };
 
@@ -108,9 +111,10 @@ fn is_about(mutation: &view::Mutation<'_>, what: &str) -> bool {
         Some((repo, number)) => (repo, number.parse::<i32>().ok()),
         None => (what, None),
     };
-    let is_repo = |owner: &str, name: &str| {
-        repo.split_once('/')
-            .is_some_and(|(o, n)| o.eq_ignore_ascii_case(owner) && n.eq_ignore_ascii_case(name))
+    let is_repo = |owner: Text<'_>, name: Text<'_>| {
+        repo.split_once('/').is_some_and(|(o, n)| {
+            o.eq_ignore_ascii_case(owner.as_str()) && n.eq_ignore_ascii_case(name.as_str())
+        })
     };
     if let Some(issue) = &mutation.github_issue
         && is_repo(issue.owner, issue.repo)

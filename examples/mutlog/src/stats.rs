@@ -101,7 +101,7 @@ impl Summary {
             self.part("commits", usize::from(git.commit.is_some()));
         }
         if let Some(gerrit) = &mutation.gerrit {
-            self.repository(gerrit.project.to_owned(), bytes);
+            self.repository(gerrit.project.into(), bytes);
             self.part("commits", gerrit.commits.len());
             self.part("refs", gerrit.refs.len());
             self.part("deleted refs", gerrit.deleted_refs.len());

@@ -11,7 +11,10 @@ use anyhow::Context;
 use indicatif::ProgressBar;
 use maintner::{
     log::{Sha224Sum, check},
-    proto::view::{self, View},
+    proto::{
+        Text,
+        view::{self, View},
+    },
     reclog::{DEFAULT_MAX_PAYLOAD, Reader, Report, SumsState, verify},
 };
 use sha2::{Digest, Sha224};
@@ -188,7 +191,7 @@ fn contents(file: &LogFile, known: &mut Known, bar: &ProgressBar) -> anyhow::Res
 impl Known {
     /// The first ref of a mutation whose commit is not known by then.
     fn unknown_ref(&mut self, mutation: &view::Mutation<'_>) -> Option<String> {
-        let hash = maintner::parse::commit::parse_hash;
+        let hash = |hex: Text<'_>| maintner::parse::commit::parse_hash(hex);
         if let Some(commit) = mutation.git.and_then(|git| git.commit) {
             self.commits.extend(hash(commit.sha1));
         }
@@ -199,6 +202,6 @@ impl Known {
         let mut refs = gerrit.refs.flatten();
         let unknown =
             refs.find(|found| hash(found.sha1).is_none_or(|hash| !self.commits.contains(&hash)))?;
-        Some(unknown.reference.to_owned())
+        Some(unknown.reference.into())
     }
 }

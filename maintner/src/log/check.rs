@@ -16,6 +16,7 @@ use super::SinkError;
 use crate::{
     parse,
     proto::{
+        Text,
         view::{self, View},
         wire::DecodeError,
     },
@@ -134,7 +135,7 @@ pub fn first_of_issue(
     // Those without a name are dropped by all readers.
     let is_dropped = owner.is_empty() || repo.is_empty() || number == 0;
     let says_enough = issue.created.is_some() || issue.not_exist;
-    if is_dropped || has(owner, repo, number) || says_enough {
+    if is_dropped || has(owner.as_str(), repo.as_str(), number) || says_enough {
         return Ok(());
     }
     Err(Refused::NoCreated {
@@ -211,9 +212,9 @@ fn time(time: Option<view::Timestamp<'_>>) -> Result<(), Refused> {
     }
 }
 
-fn hash(hash: &str) -> Result<(), Refused> {
+fn hash(hash: Text<'_>) -> Result<(), Refused> {
     if parse::commit::parse_hash(hash).is_none() {
-        let hash = hash.chars().take(60).collect();
+        let hash = hash.as_str().chars().take(60).collect();
         return Err(Refused::Hash { hash });
     }
     Ok(())
@@ -225,7 +226,7 @@ fn commit(commit: &view::GitCommit<'_>) -> Result<(), Refused> {
         file?;
     }
     let unreadable = || Refused::Commit {
-        hash: commit.sha1.to_owned(),
+        hash: commit.sha1.into(),
     };
     // Not the whole of a commit's form: odd ones are in real histories, and are history.
     let header = memchr::memmem::find(commit.raw, b"\n\n").ok_or_else(unreadable)?;
@@ -238,9 +239,7 @@ fn commit(commit: &view::GitCommit<'_>) -> Result<(), Refused> {
         let object = line
             .strip_prefix(b"tree ")
             .or_else(|| line.strip_prefix(b"parent "));
-        let is_hash = |hex| {
-            std::str::from_utf8(hex).is_ok_and(|hex| parse::commit::parse_hash(hex).is_some())
-        };
+        let is_hash = |hex: &[u8]| parse::commit::parse_hash(hex).is_some();
         if object.is_some_and(|hex| !is_hash(hex)) {
             return Err(unreadable());
         }

@@ -129,8 +129,8 @@ fn hash_text(value: &[u8]) -> Option<&str> {
 }
 
 /// The 20 bytes of a hash in 40 hex digits. None if it is something else.
-pub fn parse_hash(hex: &str) -> Option<[u8; 20]> {
-    hash(hex.as_bytes())
+pub fn parse_hash(hex: impl AsRef<[u8]>) -> Option<[u8; 20]> {
+    hash(hex.as_ref())
 }
 
 #[inline]
@@ -235,10 +235,10 @@ mod tests {
                 hash[9] = value as u8;
                 hash
             });
-            assert_eq!(parse_hash(&hex), value, "{digit:?}");
+            assert_eq!(parse_hash(hex), value, "{digit:?}");
         }
-        assert_eq!(parse_hash(&"0f".repeat(20)), Some([15; 20]));
-        assert_eq!(parse_hash(&"AB".repeat(20)), Some([0xab; 20]));
+        assert_eq!(parse_hash("0f".repeat(20)), Some([15; 20]));
+        assert_eq!(parse_hash("AB".repeat(20)), Some([0xab; 20]));
         for bad in [
             "",
             "0f",

@@ -32,10 +32,12 @@
 #[rustfmt::skip]
 #[expect(missing_docs, reason = "generated; the schema says what needs saying")]
 mod maintpb;
+mod text;
 pub mod view;
 pub mod wire;
 
 pub use maintpb::*;
+pub use text::Text;
 
 /// The schema of the messages: the text of `maintpb.proto`, for programs that show what they do not
 /// know.

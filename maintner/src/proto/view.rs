@@ -1,12 +1,15 @@
 //! Messages that borrow the bytes they were read from.
 //!
-//! One for each message of the schema, with the same fields: text is `&str`, messages are
+//! One for each message of the schema, with the same fields: text is [`Text`], messages are
 //! `Option`, what repeats is an iterator. Reading one allocates nothing. Unknown fields are
 //! skipped; the bytes themselves are what is passed on.
 
 use std::marker::PhantomData;
 
-use super::wire::{BYTES, DecodeError, Fields, VARINT, Value};
+use super::{
+    Text,
+    wire::{BYTES, DecodeError, Fields, VARINT, Value},
+};
 
 /// A message that can be read from bytes without copying them.
 pub trait View<'a>: Sized + Default {
@@ -86,7 +89,7 @@ impl<'a> Slot<'a> for &'a [u8] {
     }
 }
 
-impl<'a> Slot<'a> for &'a str {
+impl<'a> Slot<'a> for Text<'a> {
     #[inline]
     fn put(
         &mut self,
@@ -99,7 +102,7 @@ impl<'a> Slot<'a> for &'a str {
             return fields.mismatch(number, kind);
         }
         let bytes = fields.bytes()?;
-        *self = text(number, bytes)?;
+        *self = Text::new(bytes).ok_or(DecodeError::Utf8(number))?;
         Ok(())
     }
 }
@@ -124,20 +127,15 @@ impl<'a, V: View<'a>> Slot<'a> for Option<V> {
     }
 }
 
-#[inline]
-fn text(number: u32, bytes: &[u8]) -> Result<&str, DecodeError> {
-    simdutf8::basic::from_utf8(bytes).map_err(|_| DecodeError::Utf8(number))
-}
-
 /// What an element of a repeated field is made of.
 pub trait Element<'a>: Sized {
     /// Reads one element of field `number`.
     fn read(number: u32, bytes: &'a [u8]) -> Result<Self, DecodeError>;
 }
 
-impl<'a> Element<'a> for &'a str {
+impl<'a> Element<'a> for Text<'a> {
     fn read(number: u32, bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        text(number, bytes)
+        Text::new(bytes).ok_or(DecodeError::Utf8(number))
     }
 }
 
@@ -354,9 +352,9 @@ views! {
     /// What is known of a repository on GitHub apart from its issues.
     GithubMutation {
         /// The repository's owner.
-        owner: &'a str = 1,
+        owner: Text<'a> = 1,
         /// The repository's name.
-        repo: &'a str = 2,
+        repo: Text<'a> = 2,
         /// Labels to add or rename.
         labels: Repeated<'a, GithubLabel<'a>> = 3,
         /// Milestones to add or change.
@@ -366,9 +364,9 @@ views! {
     /// What changed about an issue or a pull request.
     GithubIssueMutation {
         /// The repository's owner.
-        owner: &'a str = 1,
+        owner: Text<'a> = 1,
         /// The repository's name.
-        repo: &'a str = 2,
+        repo: Text<'a> = 2,
         /// The issue's number, never 0.
         number: i32 = 3,
         /// The author, when new or changed.
@@ -378,11 +376,11 @@ views! {
         /// When it last changed.
         updated: Option<Timestamp<'a>> = 6,
         /// The text, as written before `body_change` existed. Empty: unchanged.
-        body: &'a str = 7,
+        body: Text<'a> = 7,
         /// Comments to add or change.
         comment: Repeated<'a, GithubIssueCommentMutation<'a>> = 8,
         /// The title. Empty: unchanged.
-        title: &'a str = 9,
+        title: Text<'a> = 9,
         /// Users to assign, or whose login changed.
         assignees: Repeated<'a, GithubUser<'a>> = 10,
         /// Ids of users to unassign.
@@ -400,7 +398,7 @@ views! {
         /// The milestone's number within its repository.
         milestone_num: i64 = 17,
         /// The milestone's title.
-        milestone_title: &'a str = 18,
+        milestone_title: Text<'a> = 18,
         /// Whether it is closed.
         closed: Option<BoolChange<'a>> = 19,
         /// When it was closed.
@@ -436,7 +434,7 @@ views! {
     /// A text that may have become empty.
     StringChange {
         /// What it is now.
-        val: &'a str = 1,
+        val: Text<'a> = 1,
     }
 
     /// A label.
@@ -444,7 +442,7 @@ views! {
         /// Its id on all of GitHub.
         id: i64 = 1,
         /// Its name.
-        name: &'a str = 2,
+        name: Text<'a> = 2,
     }
 
     /// A milestone.
@@ -452,7 +450,7 @@ views! {
         /// Its id on all of GitHub, never 0.
         id: i64 = 1,
         /// Its title.
-        title: &'a str = 2,
+        title: Text<'a> = 2,
         /// Whether it is closed.
         closed: Option<BoolChange<'a>> = 3,
         /// Its number within its repository.
@@ -464,7 +462,7 @@ views! {
         /// Its id on all of GitHub, never 0.
         id: i64 = 1,
         /// `labeled`, `closed`, and so on.
-        event_type: &'a str = 2,
+        event_type: Text<'a> = 2,
         /// Who did it.
         actor_id: i64 = 3,
         /// When.
@@ -482,9 +480,9 @@ views! {
         /// What the event has besides, as a JSON object.
         other_json: &'a [u8] = 10,
         /// The old title.
-        rename_from: &'a str = 11,
+        rename_from: Text<'a> = 11,
         /// The new title.
-        rename_to: &'a str = 12,
+        rename_to: Text<'a> = 12,
         /// Who was asked for a review.
         reviewer_id: i64 = 13,
         /// Who asked.
@@ -500,19 +498,19 @@ views! {
         /// The review's id.
         review_id: i64 = 1,
         /// Why.
-        dismissal_message: &'a str = 3,
+        dismissal_message: Text<'a> = 3,
         /// The review's state before.
-        state: &'a str = 4,
+        state: Text<'a> = 4,
     }
 
     /// A commit, named.
     GithubCommit {
         /// The repository's owner.
-        owner: &'a str = 1,
+        owner: Text<'a> = 1,
         /// The repository's name.
-        repo: &'a str = 2,
+        repo: Text<'a> = 2,
         /// 40 hex digits.
-        commit_id: &'a str = 3,
+        commit_id: Text<'a> = 3,
     }
 
     /// A review of a pull request.
@@ -524,13 +522,13 @@ views! {
         /// When.
         created: Option<Timestamp<'a>> = 3,
         /// The text.
-        body: &'a str = 4,
+        body: Text<'a> = 4,
         /// `APPROVED`, `COMMENTED`, and so on.
-        state: &'a str = 5,
+        state: Text<'a> = 5,
         /// The commit reviewed, 40 hex digits.
-        commit_id: &'a str = 6,
+        commit_id: Text<'a> = 6,
         /// What the reviewer is to the repository.
-        actor_association: &'a str = 7,
+        actor_association: Text<'a> = 7,
         /// What the review has besides, as a JSON object.
         other_json: &'a [u8] = 8,
     }
@@ -548,7 +546,7 @@ views! {
         /// The author.
         user: Option<GithubUser<'a>> = 2,
         /// The text. Empty: unchanged.
-        body: &'a str = 3,
+        body: Text<'a> = 3,
         /// When it was written.
         created: Option<Timestamp<'a>> = 4,
         /// When it last changed.
@@ -560,7 +558,7 @@ views! {
         /// Their id, which never changes.
         id: i64 = 1,
         /// Their name, which may.
-        login: &'a str = 2,
+        login: Text<'a> = 2,
     }
 
     /// A team.
@@ -568,7 +566,7 @@ views! {
         /// Its id.
         id: i64 = 1,
         /// Its name in addresses.
-        slug: &'a str = 2,
+        slug: Text<'a> = 2,
     }
 
     /// A commit of a repository read directly from git.
@@ -582,13 +580,13 @@ views! {
     /// A repository of git.
     GitRepo {
         /// Its name.
-        go_repo: &'a str = 1,
+        go_repo: Text<'a> = 1,
     }
 
     /// A commit.
     GitCommit {
         /// Its name, 40 lower-case hex digits.
-        sha1: &'a str = 1,
+        sha1: Text<'a> = 1,
         /// The commit object.
         raw: &'a [u8] = 2,
         /// The files that it changed.
@@ -604,7 +602,7 @@ views! {
     /// A file that a commit changed.
     GitDiffTreeFile {
         /// Its path.
-        file: &'a str = 1,
+        file: Text<'a> = 1,
         /// Lines added.
         added: i64 = 2,
         /// Lines deleted.
@@ -616,21 +614,21 @@ views! {
     /// What changed in a project on Gerrit.
     GerritMutation {
         /// The project: host, slash, path.
-        project: &'a str = 1,
+        project: Text<'a> = 1,
         /// Commits to add, before the refs that point to them.
         commits: Repeated<'a, GitCommit<'a>> = 2,
         /// Refs that are new or point elsewhere.
         refs: Repeated<'a, GitRef<'a>> = 3,
         /// Names of refs that are gone.
-        deleted_refs: Repeated<'a, &'a str> = 4,
+        deleted_refs: Repeated<'a, Text<'a>> = 4,
     }
 
     /// A ref and where it points.
     GitRef {
         /// Its name.
-        reference: &'a str = 1,
+        reference: Text<'a> = 1,
         /// 40 lower-case hex digits.
-        sha1: &'a str = 2,
+        sha1: Text<'a> = 2,
     }
 
     /// A point in time (`google.protobuf.Timestamp`).

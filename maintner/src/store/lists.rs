@@ -105,6 +105,10 @@ impl<T: Row> Lists<T> {
 
     /// The last item.
     pub fn last(&self, list: List) -> Option<&T> {
+        if list.len <= LONGEST_RUN {
+            let last = list.range().next_back()?;
+            return self.items.rows.get(last);
+        }
         let run = self.runs(list).checked_sub(1)?;
         let at = self.run(list, run).len().checked_sub(1)?;
         self.at(list, Place { run, at })

@@ -62,7 +62,7 @@ impl<'a> File<'a> {
         let lines =
             |count: i64| u32::try_from(count).unwrap_or(if count < 0 { 0 } else { u32::MAX });
         Self {
-            path: file.file,
+            path: file.file.as_str(),
             added: lines(file.added),
             deleted: lines(file.deleted),
             binary: file.binary,

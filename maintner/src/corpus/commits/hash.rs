@@ -10,7 +10,7 @@ row! {
 
 impl Hash {
     /// Reads 40 hex digits.
-    pub fn parse(hex: &str) -> Option<Self> {
+    pub fn parse(hex: impl AsRef<[u8]>) -> Option<Self> {
         commit::parse_hash(hex).map(Self)
     }
 }

@@ -165,7 +165,7 @@ impl Commits {
         // Its lowest and its highest name; none has more than 40 digits.
         let ends = ["0", "f"].map(|fill| {
             let fill = fill.repeat(40_usize.saturating_sub(len));
-            Hash::parse(&format!("{digits}{fill}"))
+            Hash::parse(format!("{digits}{fill}"))
         });
         let range = match ends {
             [Some(first), Some(last)] => Some(first..=last),

@@ -40,7 +40,7 @@ pub(super) struct Content<'a> {
 
 /// The path of a file that a commit changed.
 pub(in crate::corpus) struct Path<'a> {
-    text: &'a str,
+    text: &'a [u8],
     hash: u64,
 }
 
@@ -52,7 +52,7 @@ impl Preparer<'_> {
         new: &view::GitCommit<'a>,
         paths: &mut Vec<Path<'a>>,
     ) -> Result<Prepared<'a>, AddError> {
-        let name = Hash::parse(new.sha1).ok_or_else(|| AddError::Name(new.sha1.to_owned()))?;
+        let name = Hash::parse(new.sha1).ok_or_else(|| AddError::Name(new.sha1.into()))?;
         Ok(Prepared {
             name,
             hash: self.names.hash_one(name),
@@ -77,7 +77,7 @@ impl Preparer<'_> {
                 AddError::Files { name, source }
             })?;
             paths.push(Path {
-                text: file.file,
+                text: file.file.as_bytes(),
                 hash: self.texts.hash_one(file.file.as_bytes()),
             });
         }
@@ -193,8 +193,7 @@ impl Commits {
         };
         self.known_count += 1;
         for path in paths.by_ref().take(content.paths) {
-            let text = path.text.as_bytes();
-            let path = self.texts.intern_hashed(path.hash, origin, text);
+            let path = self.texts.intern_hashed(path.hash, origin, path.text);
             self.paths.add(path, id)?;
         }
         self.settle(id, waiting);

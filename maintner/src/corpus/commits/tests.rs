@@ -63,7 +63,7 @@ fn commit(number: u32, parents: &[u32], files: &[(&str, i64, i64)]) -> proto::Gi
 }
 
 fn get(commits: &Commits, number: u32) -> Option<Commit<'_>> {
-    commits.get(Hash::parse(&name(number)).unwrap())
+    commits.get(Hash::parse(name(number)).unwrap())
 }
 
 #[test]

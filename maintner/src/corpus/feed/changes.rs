@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     log::Position,
-    proto::view,
+    proto::{Text, view},
     store::{Origin, Span},
 };
 
@@ -204,7 +204,7 @@ impl Changes {
         new: &view::GithubIssueMutation<'_>,
     ) {
         let what = What::of(new);
-        let Some(repo) = github.repo(new.owner, new.repo) else {
+        let Some(repo) = github.repo(new.owner.as_str(), new.repo.as_str()) else {
             return;
         };
         let issue = repo.issue(new.number);
@@ -239,7 +239,7 @@ impl Changes {
     }
 
     fn add_repo(&mut self, github: GitHub<'_>, new: &view::GithubMutation<'_>) {
-        let Some(repo) = github.repo(new.owner, new.repo) else {
+        let Some(repo) = github.repo(new.owner.as_str(), new.repo.as_str()) else {
             return;
         };
         for label in new.labels.flatten() {
@@ -278,7 +278,7 @@ impl Changes {
         self.list.get_mut(at)
     }
 
-    fn add_commit(&mut self, snapshot: &Snapshot, name: Option<&str>) {
+    fn add_commit(&mut self, snapshot: &Snapshot, name: Option<Text<'_>>) {
         let name = name.and_then(Hash::parse);
         if let Some(name) = name.filter(|&name| snapshot.commits().get(name).is_some()) {
             self.list.push(Change::Commit(name));

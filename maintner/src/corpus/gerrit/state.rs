@@ -7,7 +7,7 @@ use super::{
 use crate::{
     corpus::commits::{AddError, CommitId, Commits, Hash, NONE, Waiting},
     parse::line,
-    proto::view,
+    proto::{Text, view},
     store::{Hasher, Index, Opener, Origin, Paged, Saved, Saver, Symbol, Unusable, saved},
 };
 
@@ -91,7 +91,7 @@ impl State {
         };
         for name in mutation.deleted_refs {
             match name {
-                Ok(name) => self.delete_ref(commits, project, name),
+                Ok(name) => self.delete_ref(commits, project, name.as_bytes()),
                 Err(_) => *skipped += 1,
             }
         }
@@ -123,7 +123,7 @@ impl State {
         &mut self,
         commits: &mut Commits,
         origin: Origin<'_>,
-        name: &str,
+        name: Text<'_>,
     ) -> Result<Option<u32>, AddError> {
         if let Some(last) = self.projects.get(self.last_project as usize)
             && commits.texts().symbol_bytes(last.name) == name.as_bytes()
@@ -175,8 +175,8 @@ impl State {
             })
     }
 
-    fn delete_ref(&mut self, commits: &Commits, project: u32, name: &str) {
-        let symbol = commits.texts().find(name.as_bytes());
+    fn delete_ref(&mut self, commits: &Commits, project: u32, name: &[u8]) {
+        let symbol = commits.texts().find(name);
         let row = symbol.and_then(|symbol| self.find_ref(project, symbol));
         if let Some(row) = row.and_then(|row| self.refs.get_mut(row as usize)) {
             row.commit = NONE;
@@ -192,13 +192,13 @@ impl State {
         project: u32,
         reference: &view::GitRef<'_>,
     ) -> Result<bool, AddError> {
-        let name = RefName::parse(reference.reference);
+        let name = RefName::parse(reference.reference.as_str());
         if name == RefName::Settings {
             return Ok(true);
         }
         let commit = Hash::parse(reference.sha1).and_then(|name| commits.id(name));
         let Some(commit) = commit else {
-            tracing::debug!(name = reference.reference, "ref to an unknown commit");
+            tracing::debug!(name = %reference.reference, "ref to an unknown commit");
             return Ok(false);
         };
         let place = Place::of(origin.span_of(reference.reference.as_bytes()));

@@ -63,12 +63,14 @@ impl<'s> Event<'s> {
 
     /// The name of the label that was put on or taken off.
     pub fn label(self) -> Option<&'s str> {
-        self.message().label.map(|label| label.name)
+        self.message().label.map(|label| label.name.as_str())
     }
 
     /// The title of the milestone that it was put into or taken out of.
     pub fn milestone(self) -> Option<&'s str> {
-        self.message().milestone.map(|milestone| milestone.title)
+        self.message()
+            .milestone
+            .map(|milestone| milestone.title.as_str())
     }
 
     /// Who was assigned, or is not any more.
@@ -83,17 +85,18 @@ impl<'s> Event<'s> {
 
     /// The title before it was renamed; empty if it was not.
     pub fn from(self) -> &'s str {
-        self.message().rename_from
+        self.message().rename_from.as_str()
     }
 
     /// The title after it was renamed; empty if it was not.
     pub fn to(self) -> &'s str {
-        self.message().rename_to
+        self.message().rename_to.as_str()
     }
 
     /// The name of the commit that closed or mentioned it, in hex; empty if none did.
     pub fn commit_id(self) -> &'s str {
-        self.message().commit.unwrap_or_default().commit_id
+        let commit = self.message().commit.unwrap_or_default();
+        commit.commit_id.as_str()
     }
 
     /// Where GitHub's API has that commit, if its repository is known.
@@ -130,8 +133,8 @@ impl<'s> Event<'s> {
         let review = self.message().dismissed_review?;
         Some(Dismissal {
             review: ReviewId(review.review_id),
-            state: review.state,
-            message: review.dismissal_message,
+            state: review.state.as_str(),
+            message: review.dismissal_message.as_str(),
         })
     }
 

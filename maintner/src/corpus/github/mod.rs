@@ -32,7 +32,10 @@ impl<'s> GitHub<'s> {
 
     /// The repository of this owner and name, in whatever case, if anything is known of it.
     pub fn repo(self, owner: &str, name: &str) -> Option<Repo<'s>> {
-        Repo::at(self.state, self.state.find_repo(owner, name)?)
+        Repo::at(
+            self.state,
+            self.state.find_repo(owner.as_bytes(), name.as_bytes())?,
+        )
     }
 
     /// All repositories of which anything is known, by owner and name.

@@ -47,22 +47,22 @@ impl<'s> Review<'s> {
 
     /// The text.
     pub fn body(self) -> &'s str {
-        self.message().body
+        self.message().body.as_str()
     }
 
     /// `APPROVED`, `CHANGES_REQUESTED`, `COMMENTED`, `DISMISSED`, `PENDING`.
     pub fn state(self) -> &'s str {
-        self.message().state
+        self.message().state.as_str()
     }
 
     /// The name of the commit that was reviewed, in hex.
     pub fn commit_id(self) -> &'s str {
-        self.message().commit_id
+        self.message().commit_id.as_str()
     }
 
     /// What the reviewer is to the repository: `MEMBER`, `CONTRIBUTOR`, `NONE`.
     pub fn actor_association(self) -> &'s str {
-        self.message().actor_association
+        self.message().actor_association.as_str()
     }
 
     /// What the review has besides, as a JSON object; empty if nothing.

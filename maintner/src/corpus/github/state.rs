@@ -5,7 +5,7 @@ use super::rows::{
     UserRow,
 };
 use crate::{
-    proto::view,
+    proto::{Text, view},
     store::{
         Full, Hasher, Index, List, Lists, Opener, Origin, Paged, Row, Saved, Saver, Span, Texts,
         Timestamp, Unusable, saved,
@@ -93,24 +93,18 @@ impl<T: Row> Keyed<T> {
     }
 }
 
-fn hash_name(hasher: &Hasher, owner: &str, name: &str) -> u64 {
-    hasher.hash_one(Folded(owner, name))
-}
-
-/// Hashes as any other spelling does.
-struct Folded<'a>(&'a str, &'a str);
-
-impl std::hash::Hash for Folded<'_> {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        for part in [self.0, "/", self.1] {
-            for chunk in part.as_bytes().chunks(32) {
-                let mut folded = [0; 32];
-                folded[..chunk.len()].copy_from_slice(chunk);
-                folded.make_ascii_lowercase();
-                state.write(&folded[..chunk.len()]);
-            }
-        }
-    }
+/// The hash of a repository's name, however it is spelled.
+fn hash_name(hasher: &Hasher, owner: &[u8], name: &[u8]) -> u64 {
+    // Longer ones are not on GitHub.
+    let mut text = [b'/'; 160];
+    let len = owner.len() + 1 + name.len();
+    let Some(text) = text.get_mut(..len) else {
+        return hasher.hash_one([owner, name].map(<[u8]>::to_ascii_lowercase));
+    };
+    text[..owner.len()].copy_from_slice(owner);
+    text[owner.len() + 1..].copy_from_slice(name);
+    text.make_ascii_lowercase();
+    hasher.hash_one(&*text)
 }
 
 impl State {
@@ -123,12 +117,12 @@ impl State {
     }
 
     /// The row of a repository, in whatever case it is written.
-    pub(super) fn find_repo(&self, owner: &str, name: &str) -> Option<u32> {
+    pub(super) fn find_repo(&self, owner: &[u8], name: &[u8]) -> Option<u32> {
         let hash = hash_name(&self.hasher, owner, name);
         self.repos.find(hash, |row| {
-            let same = |symbol, text: &str| {
+            let same = |symbol, text: &[u8]| {
                 let its = self.texts.symbol_bytes(symbol);
-                its == text.as_bytes() || its.eq_ignore_ascii_case(text.as_bytes())
+                its == text || its.eq_ignore_ascii_case(text)
             };
             same(row.name, name) && same(row.owner, owner)
         })
@@ -138,14 +132,15 @@ impl State {
     pub(super) fn repo(
         &mut self,
         origin: Origin<'_>,
-        owner: &str,
-        name: &str,
+        owner: Text<'_>,
+        name: Text<'_>,
     ) -> Result<u32, Full> {
+        let (owner, name) = (owner.as_bytes(), name.as_bytes());
         // Most mutations are about the repository that the one before was about.
         let last = self.repos.get(self.last_repo);
         if last.is_some_and(|last| {
-            self.texts.symbol_bytes(last.name) == name.as_bytes()
-                && self.texts.symbol_bytes(last.owner) == owner.as_bytes()
+            self.texts.symbol_bytes(last.name) == name
+                && self.texts.symbol_bytes(last.owner) == owner
         }) {
             return Ok(self.last_repo);
         }
@@ -154,8 +149,8 @@ impl State {
             None => {
                 let hash = hash_name(&self.hasher, owner, name);
                 let row = RepoRow {
-                    owner: self.texts.intern(origin, owner.as_bytes()),
-                    name: self.texts.intern(origin, name.as_bytes()),
+                    owner: self.texts.intern(origin, owner),
+                    name: self.texts.intern(origin, name),
                     issues: List::default(),
                     labels: List::default(),
                     milestones: List::default(),

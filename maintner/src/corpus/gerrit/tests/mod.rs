@@ -139,7 +139,7 @@ fn with_files(mut commit: GitCommit, files: &[(&str, i64)]) -> GitCommit {
 }
 
 fn hash(number: u32) -> Hash {
-    Hash::parse(&name(number)).unwrap()
+    Hash::parse(name(number)).unwrap()
 }
 
 fn project(snapshot: &Snapshot) -> Project<'_> {
