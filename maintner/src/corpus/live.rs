@@ -13,8 +13,9 @@ use self::files::{Files, Held};
 use super::{ApplyError, Corpus, Snapshot, Writer, snapshot_file::SnapshotDir};
 use crate::log::{Batch, Event, Segment, Source, SourceError};
 
-/// Batches up to this size are applied where the task runs: some hundred microseconds. Longer ones
-/// go to a thread for work that takes long.
+/// What comes of a log that was read once is applied where the task runs, up to this size: some hundred
+/// microseconds. Longer batches, and all of a log that is being read, go to a thread for work that takes
+/// long.
 const SHORT_BATCH: usize = 128 * 1024;
 
 /// Pauses after errors of the source, the first and the longest.
@@ -296,7 +297,7 @@ impl<S: Source> Follower<S> {
     /// Applies a batch. The writer may be away after that.
     fn apply(&mut self, batch: Batch) {
         let publish = self.caught_up;
-        let is_short = batch.bytes.len() <= SHORT_BATCH;
+        let is_short = publish && batch.bytes.len() <= SHORT_BATCH;
         self.hand_over(is_short, false, move |Writing { writer, .. }| {
             let applied = writer.apply(batch.segment, batch.offset, &batch.bytes);
             if publish && applied.is_ok() {

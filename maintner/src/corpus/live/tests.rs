@@ -1,7 +1,7 @@
 use std::{
     collections::VecDeque,
     io,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use bytes::Bytes;
@@ -226,6 +226,29 @@ async fn a_damaged_log_ends_it() {
         assert!(matches!(corpus.status(), Status::Ended(Some(_))));
         assert!(corpus.newer_than(0).await.is_none());
     }
+}
+
+#[tokio::test]
+async fn others_have_their_turn_while_a_log_of_small_segments_is_read() {
+    let log = MemoryLog::with_segment_size(1000);
+    let payloads = History::new(1).take(500);
+    let payloads: Vec<Bytes> = payloads
+        .map(|mutation| mutation.encode_to_vec().into())
+        .collect();
+    log.append_now(&payloads).unwrap();
+    let segments = log.feed().segments().len();
+    assert!(segments > 100);
+    let turns = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&turns);
+    let other = tokio::spawn(async move {
+        loop {
+            count.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        }
+    });
+    Follower::new(log.source()).catch_up().await.unwrap();
+    assert!(turns.load(Ordering::Relaxed) >= segments);
+    other.abort();
 }
 
 #[tokio::test]
