@@ -24,8 +24,25 @@ pub(crate) async fn open(folder: &Path) -> anyhow::Result<SegmentLog> {
             return Err(error).with_context(|| format!("cannot use {}", folder.display()));
         }
     };
+    if let Some(file) = of_days(folder) {
+        bail!(
+            "{file} in {folder} is of a log by days, which this does not write: `mutlog convert --to segments {folder} NEW` \
+             makes one that it does, for --data-dir NEW",
+            folder = folder.display()
+        );
+    }
     let opened = SegmentLog::open(place, SegmentOptions::default()).await;
     opened.with_context(|| format!("cannot open the log in {}", folder.display()))
+}
+
+/// The name of a file in a folder that has a log by days and none in segments.
+fn of_days(folder: &Path) -> Option<String> {
+    let entries = std::fs::read_dir(folder).ok()?;
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let (of_days, others): (Vec<_>, Vec<_>) = names
+        .filter(|name| name.ends_with(".mutlog"))
+        .partition(|name| name.starts_with("maintner-"));
+    of_days.into_iter().next().filter(|_| others.is_empty())
 }
 
 /// Opens the log in a bucket. A maintnerd that has it is stopped. Copies of segments go into `folder`, which

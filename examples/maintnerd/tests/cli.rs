@@ -210,7 +210,9 @@ fn one_command_mirrors_follows_serves_and_shows() {
     server.line("local/it: in step, 1 commits");
     assert_eq!(server.page("/healthz"), "ok\n");
     assert!(server.page("/").contains("href=\"/local/it\""));
-    assert!(server.page("/local/it").contains("the first"));
+    for page in ["/", "/local/it"] {
+        assert!(server.page(page).contains("the first"));
+    }
     let status: Value = serde_json::from_str(&server.page("/status")).unwrap();
     assert_eq!(
         (&status[0]["name"], &status[0]["skipped"]),
@@ -483,6 +485,10 @@ fn mistakes_are_explained() {
         text.contains("two repositories are called local/"),
         "{text}"
     );
+    fs::write(empty.path().join("maintner-2018-07-09.mutlog"), "").unwrap();
+    let (output, text) = run(&["--data-dir", nothing, "--init-and-quit"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text.contains("mutlog convert --to segments"), "{text}");
     assert_eq!(run(&["--gti", "."]).0.status.code(), Some(2));
     assert!(run(&["--help"]).1.starts_with("Examples:"));
     assert!(

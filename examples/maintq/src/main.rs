@@ -5,6 +5,7 @@ mod print;
 mod query;
 
 use std::{
+    error::Error,
     io::{BufWriter, Write},
     process::ExitCode,
     time::Duration,
@@ -12,9 +13,12 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::Parser as _;
-use maintner::api::apipb::{
-    DashboardRequest, GetRefRequest, GoFindTryWorkRequest, HasAncestorRequest,
-    ListGoReleasesRequest, maintner_service_client::MaintnerServiceClient,
+use maintner::{
+    api::apipb::{
+        DashboardRequest, GetRefRequest, GoFindTryWorkRequest, HasAncestorRequest,
+        ListGoReleasesRequest, maintner_service_client::MaintnerServiceClient,
+    },
+    log::SourceError,
 };
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
@@ -46,10 +50,16 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     }
     if let Command::Query { query, log, limit } = command {
         let query = query::parse(&query.join(" "))?;
-        let log = log.unwrap_or_else(|| format!("{}/logs", url(&server)));
-        let opening = godata::Options::from_env().begin(&log).await?;
+        let address = log.unwrap_or_else(|| format!("{}/logs", url(&server)));
+        let opening = godata::Options::from_env().begin(&address).await?;
         let corpus = opening.corpus().clone();
-        let corpus = example_cli::loading(&corpus, opening.ready()).await?;
+        let ready = example_cli::loading(&corpus, opening.ready()).await;
+        let corpus = ready.map_err(|error| match error {
+            godata::Error::Read { ref source, .. } if is_away(source) => {
+                unreachable(&address, &error)
+            }
+            error => error.into(),
+        })?;
         let mut to = BufWriter::new(example_cli::stdout());
         let printed = query::print(&corpus.snapshot(), &query, limit, json, &mut to);
         let printed = printed.and_then(|()| to.flush());
@@ -127,15 +137,22 @@ async fn connect(server: &str) -> anyhow::Result<MaintnerServiceClient<Channel>>
     if url.starts_with("https:") {
         endpoint = endpoint.tls_config(ClientTlsConfig::new().with_native_roots())?;
     }
-    let channel = endpoint.connect().await.map_err(|error| {
-        // The links of this chain say all the same, the last one why.
-        let error = anyhow::Error::from(error);
-        let why = error.root_cause();
-        anyhow::anyhow!(
-            "cannot reach {url}: {why}; is a maintnerd running there? --server asks another"
-        )
-    })?;
+    let channel = endpoint.connect().await;
+    let channel = channel.map_err(|error| unreachable(&url, &error))?;
     Ok(MaintnerServiceClient::new(channel).max_decoding_message_size(LARGEST_ANSWER))
+}
+
+fn is_away(error: &SourceError) -> bool {
+    matches!(error, SourceError::Unreachable { .. })
+}
+
+/// The links of such an error's chain say all the same, the last one why.
+fn unreachable(url: &str, error: &(dyn Error + 'static)) -> anyhow::Error {
+    let why = anyhow::Chain::new(error).last();
+    let why = why.map_or_else(String::new, |why| why.to_string());
+    anyhow::anyhow!(
+        "cannot reach {url}: {why}; is a maintnerd running there? --server asks another, query --log reads a folder"
+    )
 }
 
 /// The URL of a server's name: with TLS unless it is this machine, or says otherwise.

@@ -174,7 +174,7 @@ mod tests {
     fn a_mistake_is_shown_in_its_place() {
         let error = parse("is:open -lable:x").unwrap_err().to_string();
         let expected =
-            "unknown key `lable`; did you mean `label`?\n  is:open -lable:x\n           ^";
+            "unknown key `lable`; did you mean `label`?\n  is:open -lable:x\n          ^";
         assert_eq!(error, expected);
     }
 

@@ -27,7 +27,8 @@ pub(crate) fn run(args: &Convert) -> anyhow::Result<Outcome> {
     let bar = progress::over(files::total(&files), false);
     let mut records = 0_u64;
     let outcome = each_record(&files, 0, &bar, |_, record| {
-        writer.append(record.payload)?;
+        let written = writer.append(record.payload);
+        written.with_context(|| format!("cannot write to {}", args.out.display()))?;
         records += 1;
         Ok(ControlFlow::Continue(()))
     })?;
@@ -37,7 +38,8 @@ pub(crate) fn run(args: &Convert) -> anyhow::Result<Outcome> {
             args.out.display()
         );
     }
-    let written = writer.finish()?;
+    let written = writer.finish();
+    let written = written.with_context(|| format!("cannot write to {}", args.out.display()))?;
     example_cli::say(format_args!(
         "{records} records in {written} files in {}",
         args.out.display()

@@ -37,8 +37,9 @@ async fn serve(args: &Serve) -> anyhow::Result<()> {
     }
     let (segments, bytes) = (feed.segments().len(), feed.len());
     let address = listener.local_addr()?;
+    let plural = if segments == 1 { "" } else { "s" };
     example_cli::say(format_args!(
-        "http://{address}/logs serves {segments} segments, {bytes} bytes; stop with Ctrl-C"
+        "http://{address}/logs serves {segments} segment{plural}, {bytes} bytes; stop with Ctrl-C"
     ));
     let (stop, mut stopped) = watch::channel(false);
     let app = LogServer::new(feed).router();

@@ -120,10 +120,13 @@ impl Summary {
 
     fn print(&self, out: &mut impl Write, top: usize) -> std::io::Result<()> {
         let Count { records, bytes } = self.all;
-        let files = self.files;
+        let files = match self.files {
+            1 => "1 file".to_owned(),
+            n => format!("{n} files"),
+        };
         writeln!(
             out,
-            "{records} records, {bytes} bytes, in {files} files; the largest record has {} bytes",
+            "{records} records, {bytes} bytes, in {files}; the largest record has {} bytes",
             self.largest
         )?;
         if self.unreadable > 0 {

@@ -4,6 +4,8 @@ use askama::Template;
 
 use super::{
     Base,
+    error::Fault,
+    project::Head,
     search::{self, Row},
     words::{self, href, time},
 };
@@ -22,6 +24,8 @@ pub(super) struct Home {
     commits: String,
     bytes: String,
     log: bool,
+    /// The newest commits, of a lone project without anything else.
+    head: Option<Head>,
 }
 
 struct RepoRow {
@@ -41,7 +45,7 @@ struct ProjectRow {
     newest: String,
 }
 
-pub(super) fn page(snapshot: &Snapshot, base: Base) -> Home {
+pub(super) fn page(snapshot: &Snapshot, base: Base) -> Result<Home, Fault> {
     let repos = snapshot.github().repos().map(|repo| {
         let mut row = RepoRow {
             url: href(&[repo.owner(), repo.name()]),
@@ -72,13 +76,20 @@ pub(super) fn page(snapshot: &Snapshot, base: Base) -> Home {
             newest: newest.map_or_else(String::new, time),
         }
     });
-    Home {
+    let hits = search::newest(snapshot, NEWEST);
+    let mut all = snapshot.gerrit().projects();
+    let head = match (all.next(), all.next()) {
+        (Some(lone), None) if hits.is_empty() => Head::of(snapshot, lone)?,
+        _ => None,
+    };
+    Ok(Home {
+        head,
         log: base.log,
         repos: repos.collect(),
         projects: projects.collect(),
-        hits: search::newest(snapshot, NEWEST),
+        hits,
         commits: words::count(snapshot.commits().len(), "commit", "commits"),
         bytes: words::grouped(snapshot.log_bytes()),
         base,
-    }
+    })
 }

@@ -147,9 +147,7 @@ impl Base {
 }
 
 async fn home(State(pages): State<Pages>) -> Response {
-    pages
-        .page(|snapshot, base| Ok(home::page(snapshot, base)))
-        .await
+    pages.page(home::page).await
 }
 
 async fn search(State(pages): State<Pages>, Query(params): Params) -> Response {

@@ -39,10 +39,25 @@ pub(super) struct ProjectPage {
     left_out: usize,
 }
 
-struct Head {
-    name: String,
-    url: String,
-    table: String,
+/// The newest commits of the branch that people mean when they name none.
+pub(super) struct Head {
+    pub(super) name: String,
+    pub(super) url: String,
+    pub(super) table: String,
+}
+
+impl Head {
+    pub(super) fn of(snapshot: &Snapshot, project: Project<'_>) -> Result<Option<Self>, Fault> {
+        let Some((name, tip)) = head(project) else {
+            return Ok(None);
+        };
+        let (commits, _) = walk(snapshot.commits(), tip, 0, FEW);
+        Ok(Some(Self {
+            name: short(name).to_owned(),
+            url: href(&[project.full_name(), "log", name]),
+            table: table(project, &commits).render()?,
+        }))
+    }
 }
 
 struct ChangeRow {
@@ -119,18 +134,10 @@ pub(super) fn page(
         left_out += rows.len().saturating_sub(REFS);
         rows.truncate(REFS);
     }
-    let head = head(project).map(|(name, tip)| {
-        let (commits, _) = walk(snapshot.commits(), tip, 0, FEW);
-        Ok::<_, Fault>(Head {
-            name: short(name).to_owned(),
-            url: href(&[project.full_name(), "log", name]),
-            table: table(project, &commits).render()?,
-        })
-    });
     Ok(ProjectPage {
         base: base.titled(project.full_name()),
         name: project.full_name().to_owned(),
-        head: head.transpose()?,
+        head: Head::of(snapshot, project)?,
         changes_heading: if has_open { "Open changes" } else { "Changes" },
         changes: rows.collect(),
         pager: pager(
@@ -149,7 +156,6 @@ pub(super) fn page(
     })
 }
 
-/// The branch that people mean when they name none.
 fn head(project: Project<'_>) -> Option<(&str, Commit<'_>)> {
     let head = project.reference("HEAD");
     let mut branches = project
