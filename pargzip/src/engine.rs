@@ -20,7 +20,7 @@ pub(crate) const END: [u8; 2] = [3, 0];
 pub(crate) enum Engine {
     /// Level 0.
     Store,
-    /// Level 1: a quarter to a third faster than libdeflate's, and as large as pigz's.
+    /// Level 1: takes little more than half the time of libdeflate's, and is 2 to 7 % smaller than pigz's.
     Own(Box<Deflate>),
     #[cfg(feature = "libdeflate")]
     Libdeflate(libdeflater::Compressor),

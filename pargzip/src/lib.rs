@@ -37,8 +37,8 @@
 //! From 0 (store) and 1 (fast) to 12 (small); the default is 6. Level 1 is a compressor of our own in safe Rust. From
 //! level 2, the feature `libdeflate`, on by default, compresses with libdeflate, a C library; without it everything is Rust
 //! (zlib-rs) and some two times slower. The feature `isal` adds
-//! Intel's ISA-L for level 1, about twice as fast on x86-64 with AVX2; building it needs nasm, autoconf, automake and
-//! libtool. `unsafe` is forbidden here; it stays in those dependencies.
+//! Intel's ISA-L for level 1, which takes a fifth less time on x86-64 with AVX2, and makes logs 3 % larger; building it
+//! needs nasm, autoconf, automake and libtool. `unsafe` is forbidden here; it stays in those dependencies.
 //!
 //! # What it does not do
 //!

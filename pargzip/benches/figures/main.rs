@@ -21,6 +21,7 @@ fn main() {
     let tools = measure::installed();
     levels(&corpora, &tools);
     noise(&corpora, &tools);
+    shared(&corpora);
     threads(&corpora);
     memory(&corpora);
     stored_test(&corpora);
@@ -78,6 +79,14 @@ fn noise(corpora: &Corpora, tools: &[&str]) {
     }
     let plain = corpus::len(input) as f64;
     lower("noise-size", ours.size(), plain, "input", "bytes", 1.00012);
+}
+
+/// What `write_bytes` saves.
+fn shared(corpora: &Corpora) {
+    let speeds = measure::shared_and_copied(1, &corpora.source_sample);
+    let [shared, copied] = speeds.expect("it fits into memory");
+    let name = "write-bytes-level1";
+    higher(name, shared, copied, "write_all", "MB/cpu-s", 1.0);
 }
 
 /// Two threads against one, by the clock. What the machine has to give is told by two processes at once, which have
