@@ -20,7 +20,11 @@ pub struct Commit<'a> {
 
 /// Lines, those of a commit's parents among them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Parents<'a>(&'a [u8]);
+pub(crate) struct Parents<'a> {
+    /// The hash in the first line, if that is its usual form.
+    first: Option<[u8; 20]>,
+    lines: &'a [u8],
+}
 
 /// Why bytes are no commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -36,67 +40,136 @@ pub enum CommitError {
 
 /// Reads a commit. Lines it has no use for, signatures among them, are passed over.
 pub fn parse(raw: &[u8]) -> Result<Commit<'_>, CommitError> {
-    let (mut tree, mut author, mut committer) = (None, None, None);
-    let mut parents = 0..0;
-    let mut at = 0;
-    loop {
-        let rest = &raw[at..];
-        let len = memchr::memchr(b'\n', rest).ok_or(CommitError::NoMessage)?;
-        let (start, line) = (at, &rest[..len]);
-        at += len + 1;
-        let value = |key: &[u8]| {
-            let is_it = line.starts_with(key);
-            is_it.then_some(start + key.len()..start + len)
+    let mut header = Header::default();
+    let at = header.usual_lines(raw);
+    header.finish(raw, at)
+}
+
+/// Where the parts of a header stand.
+#[derive(Default)]
+struct Header {
+    /// Some(None): there is one, but it is no hash.
+    tree: Option<Option<Range<usize>>>,
+    first_parent: Option<[u8; 20]>,
+    parents: Range<usize>,
+    author: Option<Range<usize>>,
+    committer: Option<Range<usize>>,
+    /// The committer's line is equal to the author's, as most are: they committed it at once.
+    is_by_author: bool,
+}
+
+impl Header {
+    /// Reads the lines at the front that stand where git puts them, which needs no search; gives
+    /// where they end.
+    fn usual_lines(&mut self, raw: &[u8]) -> usize {
+        if hash_line(raw, b"tree ").is_none() {
+            return 0;
+        }
+        self.tree = Some(Some(5..45));
+        let mut at = 46;
+        self.first_parent = hash_line(&raw[at..], b"parent ");
+        if self.first_parent.is_some() {
+            self.parents = at..at + PARENT_LINE;
+            at += PARENT_LINE;
+        }
+        let Some(author) = raw[at..].strip_prefix(b"author ") else {
+            return at;
         };
-        // What belongs to the line before begins with a space.
-        match line.first() {
-            None => break,
-            Some(b't') => tree = tree.or_else(|| value(b"tree ")),
-            Some(b'p') if line.starts_with(b"parent ") => {
-                let first = if parents.is_empty() {
-                    start
-                } else {
-                    parents.start
-                };
-                parents = first..at;
+        let Some(len) = memchr::memchr(b'\n', author) else {
+            return at;
+        };
+        self.author = Some(at + 7..at + 7 + len);
+        at += 7 + len + 1;
+        let committer = raw[at..].strip_prefix(b"committer ");
+        if committer.is_some_and(|rest| rest.starts_with(&author[..=len])) {
+            self.is_by_author = true;
+            at += 10 + len + 1;
+        }
+        at
+    }
+
+    /// Reads the lines from `at` on, and makes a commit of all.
+    fn finish(mut self, raw: &[u8], at: usize) -> Result<Commit<'_>, CommitError> {
+        let at = self.other_lines(raw, at).ok_or(CommitError::NoMessage)?;
+        let (lines, message) = raw.split_at(at);
+        // Looked at once, not for each part.
+        let text = simdutf8::basic::from_utf8(lines).ok();
+        let person = |value: Option<Range<usize>>, key| {
+            let signature = value.and_then(|value| match text {
+                Some(text) => signature_in(text.get(value)?),
+                None => signature(&lines[value]),
+            });
+            signature.ok_or(CommitError::Line(key))
+        };
+        let tree = self.tree.flatten().and_then(|tree| match text {
+            Some(text) => text.get(tree),
+            None => std::str::from_utf8(&lines[tree]).ok(),
+        });
+        let tree = tree.ok_or(CommitError::Line("tree"))?;
+        let author = person(self.author, "author")?;
+        let committer = match self.is_by_author {
+            true => author,
+            false => person(self.committer, "committer")?,
+        };
+        let parents = Parents {
+            first: self.first_parent,
+            lines: &raw[self.parents],
+        };
+        Ok(Commit {
+            tree,
+            author,
+            committer,
+            message,
+            parents,
+        })
+    }
+
+    /// Reads the lines from `at` on; gives where they end, behind a blank one.
+    fn other_lines(&mut self, raw: &[u8], mut at: usize) -> Option<usize> {
+        loop {
+            let rest = &raw[at..];
+            if rest.first() == Some(&b'\n') {
+                return Some(at + 1);
             }
-            Some(b'a') => author = author.or_else(|| value(b"author ")),
-            Some(b'c') => committer = committer.or_else(|| value(b"committer ")),
-            _ => {}
+            let len = memchr::memchr(b'\n', rest)?;
+            let (start, line) = (at, &rest[..len]);
+            at += len + 1;
+            let value = |key: &[u8]| {
+                let is_it = line.starts_with(key);
+                is_it.then_some(start + key.len()..start + len)
+            };
+            // What belongs to the line before begins with a space.
+            match line.first() {
+                Some(b't') if self.tree.is_none() => {
+                    let hash = |tree: Range<usize>| hash(&raw[tree.clone()]).map(|_| tree);
+                    self.tree = value(b"tree ").map(hash);
+                }
+                Some(b'p') if line.starts_with(b"parent ") => {
+                    let first = if self.parents.is_empty() {
+                        start
+                    } else {
+                        self.parents.start
+                    };
+                    self.parents = first..at;
+                }
+                Some(b'a') => self.author = self.author.take().or_else(|| value(b"author ")),
+                Some(b'c') if !self.is_by_author => {
+                    self.committer = self.committer.take().or_else(|| value(b"committer "));
+                }
+                _ => {}
+            }
         }
     }
-    let (header, message) = raw.split_at(at);
-    // Looked at once, not for each part.
-    let text = simdutf8::basic::from_utf8(header).ok();
-    let tree = tree.and_then(|tree| match text {
-        Some(text) => text.get(tree),
-        None => std::str::from_utf8(&header[tree]).ok(),
-    });
-    let person = |value: Option<Range<usize>>, key| {
-        let signature = value.and_then(|value| match text {
-            Some(text) => signature_in(text.get(value)?),
-            None => signature(&header[value]),
-        });
-        signature.ok_or(CommitError::Line(key))
-    };
-    let bytes = |value: &Option<Range<usize>>| value.clone().map(|value| &header[value]);
-    // Most were committed by who wrote them, at once.
-    let is_same = bytes(&author) == bytes(&committer);
-    let tree = tree.filter(|tree| hash(tree.as_bytes()).is_some());
-    let tree = tree.ok_or(CommitError::Line("tree"))?;
-    let author = person(author, "author")?;
-    let committer = match is_same {
-        true => author,
-        false => person(committer, "committer")?,
-    };
-    Ok(Commit {
-        tree,
-        author,
-        committer,
-        message,
-        parents: Parents(&raw[parents]),
-    })
 }
+
+/// The hash in a line at the front of `text`, of which `key` is the front.
+fn hash_line(text: &[u8], key: &[u8]) -> Option<[u8; 20]> {
+    let (digits, rest) = text.strip_prefix(key)?.split_first_chunk::<40>()?;
+    rest.starts_with(b"\n").then(|| hash(digits))?
+}
+
+/// Bytes of a line of a parent.
+const PARENT_LINE: usize = "parent ".len() + 40 + 1;
 
 impl<'a> Commit<'a> {
     /// The hashes of its parents, 40 hex digits each, in order. What is no hash is left out.
@@ -106,13 +179,23 @@ impl<'a> Commit<'a> {
 }
 
 impl<'a> Parents<'a> {
+    /// The hash of the first, in binary.
+    pub(crate) fn first(self) -> Option<[u8; 20]> {
+        self.first.or_else(|| self.hashes().next())
+    }
+
+    /// Whether there are several.
+    pub(crate) fn are_several(self) -> bool {
+        self.lines.len() > PARENT_LINE && self.hashes().nth(1).is_some()
+    }
+
     /// Their hashes, in binary.
     pub(crate) fn hashes(self) -> impl Iterator<Item = [u8; 20]> + use<'a> {
         self.lines().filter_map(hash)
     }
 
     fn lines(self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let Self(mut rest) = self;
+        let mut rest = self.lines;
         let lines = std::iter::from_fn(move || {
             let end = memchr::memchr(b'\n', rest)?;
             let (line, after) = rest.split_at(end);
@@ -222,6 +305,46 @@ mod tests {
             ),
         ] {
             assert_eq!(parse(raw.as_bytes()), Err(error), "{raw:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn lines_need_not_stand_where_they_usually_do(
+            lines in proptest::collection::vec(proptest::sample::select(vec![
+                format!("tree {TREE}\n"),
+                format!("parent {:040x}\n", 7),
+                format!("parent {:040x}\n", 8),
+                "author A <a@x> 1530000000 +0100\n".into(),
+                "committer A <a@x> 1530000000 +0100\n".into(),
+                "committer \u{e9} <b@x> 2 -0200\n".into(),
+                "parent 12\n".into(),
+                "tree 12\n".into(),
+                " author\n".into(),
+                "\n".into(),
+            ]), 0..8),
+            broken in proptest::option::of(proptest::num::usize::ANY),
+        ) {
+            let mut raw = (lines.concat() + "\n").into_bytes();
+            if let Some(at) = broken {
+                let len = raw.len();
+                raw[at % len] = 0xe9;
+            }
+            for raw in [&raw[..], &[format!("tree {TREE}\n").as_bytes(), &raw].concat()] {
+                let usual = parse(raw);
+                let searched = Header::default().finish(raw, 0);
+                let parents = |commit: Result<Commit<'_>, _>| {
+                    commit.map(|commit| (
+                        commit.parents.first(),
+                        commit.parents.are_several(),
+                        commit.parents().map(str::to_owned).collect::<Vec<_>>(),
+                        commit.parents.hashes().collect::<Vec<_>>(),
+                    ))
+                };
+                proptest::prop_assert_eq!(parents(usual), parents(searched));
+                let others = |commit: Commit<'_>| format!("{:?}", Commit { parents: Parents::default(), ..commit });
+                proptest::prop_assert_eq!(usual.map(others), searched.map(others));
+            }
         }
     }
 

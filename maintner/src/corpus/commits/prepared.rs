@@ -82,8 +82,7 @@ impl Preparer<'_> {
             });
         }
         let files = origin.span_of(list.file.message());
-        let mut parents = object.parents.hashes().map(Hash);
-        let first_parent = parents.next().map(|name| (name, self.names.hash_one(name)));
+        let first_parent = object.parents.first().map(Hash);
         Ok(Content {
             row: Row {
                 hash: name,
@@ -95,8 +94,8 @@ impl Preparer<'_> {
                 first_parent: NONE,
                 more_parents: NONE,
             },
-            first_parent,
-            parents: parents.next().map(|_| object.parents),
+            first_parent: first_parent.map(|name| (name, self.names.hash_one(name))),
+            parents: object.parents.are_several().then_some(object.parents),
             paths: paths.len() - first_path,
         })
     }
