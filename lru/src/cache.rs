@@ -18,7 +18,7 @@ use crate::stats::Stats;
 /// Every operation takes one short lock and constant time, growing and shrinking amortised, except those that say otherwise.
 /// Values are handed out as clones: put what is large into an [`Arc`].
 ///
-/// Under the lock run comparisons of keys, clones of values and the clock.
+/// Under the lock run comparisons of keys, clones of values, the clock, and, when room is made or given back, hashes of keys.
 /// Weighers, listeners, the closures that make values, and the destructors of what leaves the cache run outside of it and
 /// may use the cache. A panic in any of them leaves the cache usable, as it was before the operation or as it is after it.
 ///
@@ -122,7 +122,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
             let hash = config.hash(&key);
             let mut core = core.lock();
             if core.is_plain() {
-                let inserted = core.insert_plain(hash, key, value);
+                let inserted = core.insert_plain(|key| config.hash(key), hash, key, value);
                 drop(core);
                 return config.settle(inserted);
             }
@@ -140,7 +140,9 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
         let mut out = Outbox::new();
         let entry = config.entry(key, value, ttl);
         let now = || config.now();
-        let inserted = core.lock().insert(entry, now, &mut out);
+        let inserted = core
+            .lock()
+            .insert(|key| config.hash(key), entry, now, &mut out);
         let old = inserted.settle(&mut out);
         config.report(out);
         old
@@ -188,7 +190,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
             drop(locked);
             return Ok(first);
         }
-        let inserted = locked.insert(entry, now, &mut out);
+        let inserted = locked.insert(|key| config.hash(key), entry, now, &mut out);
         drop(locked);
         inserted.settle(&mut out);
         config.report(out);
@@ -216,6 +218,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
         let mut out = Outbox::new();
         core.lock().resize(capacity, || config.now(), &mut out);
         config.report(out);
+        core.lock().shrink(|key| config.hash(key));
     }
 
     /// Another greatest weight; 0 means no limit. The least recently used ones make room, in time in proportion to their
@@ -226,6 +229,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
         core.lock()
             .resize_weight(max_weight, || config.now(), &mut out);
         config.report(out);
+        core.lock().shrink(|key| config.hash(key));
     }
 }
 

@@ -1,4 +1,4 @@
-//! The cache without hasher, clock, lock: hashes, weights and the time come in, what had to go goes out.
+//! The cache without clock and lock: hashes, weights and the time come in, what had to go goes out.
 
 use std::borrow::Borrow;
 use std::mem;
@@ -12,7 +12,7 @@ pub(crate) const MOST: usize = 5 << 28;
 
 /// The entries, and how they are found.
 ///
-/// No code of the user runs amid a change: comparisons and clocks come first, and whatever is to be dropped is handed out.
+/// No code of the user runs amid a change: hashes, comparisons and clocks come first, and whatever is to be dropped is handed out.
 pub(crate) struct Core<K, V> {
     table: Table<K, V>,
     /// How many entries the table is made for.
@@ -183,19 +183,25 @@ impl<K, V> Core<K, V> {
 
     /// As [`insert`](Self::insert), for a cache that is plain.
     #[inline]
-    pub(crate) fn insert_plain(&mut self, hash: u32, key: K, value: V) -> Plain<K, V>
+    pub(crate) fn insert_plain(
+        &mut self,
+        hasher: impl Fn(&K) -> u32,
+        hash: u32,
+        key: K,
+        value: V,
+    ) -> Plain<K, V>
     where
         K: Eq,
     {
-        let found = self.find(hash, &key);
-        self.stats.insertions += 1;
-        if let Some(at) = found {
-            let old = mem::replace(self.table.value_mut(at), value);
-            self.table.touch(at);
+        if let Some(at) = self.find(hash, &key) {
+            self.stats.insertions += 1;
+            let old = mem::replace(self.table.touch(at), value);
             return Plain::Replaced(key, old);
         }
+        self.make_room(hasher);
+        self.stats.insertions += 1;
         if self.table.len() < self.capacity {
-            self.push(hash, key, value);
+            self.table.push(hash, key, value);
             return Plain::New;
         }
         self.stats.evictions += 1;
@@ -207,6 +213,7 @@ impl<K, V> Core<K, V> {
     /// Inserts as the most recently used one. `out` gets what had to make room.
     pub(crate) fn insert(
         &mut self,
+        hasher: impl Fn(&K) -> u32,
         entry: Entry<K, V>,
         now: impl FnOnce() -> u64,
         out: &mut Outbox<K, V>,
@@ -226,6 +233,9 @@ impl<K, V> Core<K, V> {
             let old = found.and_then(|at| self.remove_live(at, now, out));
             let Entry { key, value, .. } = entry;
             return Inserted::Rejected { key, value, old };
+        }
+        if found.is_none() {
+            self.make_room(hasher);
         }
         self.stats.insertions += 1;
         match found {
@@ -262,7 +272,7 @@ impl<K, V> Core<K, V> {
         inserted
     }
 
-    /// Inserts what is not there.
+    /// Inserts what is not there. There must be room for it, if not all of it is taken.
     fn add(&mut self, entry: Entry<K, V>, now: u64, out: &mut Outbox<K, V>) {
         let Entry {
             hash,
@@ -274,19 +284,11 @@ impl<K, V> Core<K, V> {
         if self.table.len() == self.capacity {
             self.evict_oldest(now, out);
         }
-        let at = self.push(hash, key, value);
+        let at = self.table.push(hash, key, value);
         if self.tracked {
             self.extras[at as usize] = extra;
             self.weight += u128::from(extra.weight);
         }
-    }
-
-    #[inline]
-    fn push(&mut self, hash: u32, key: K, value: V) -> u32 {
-        if self.table.len() == self.room {
-            self.grow();
-        }
-        self.table.push(hash, key, value)
     }
 
     #[inline]
@@ -371,7 +373,6 @@ impl<K, V> Core<K, V> {
         while self.len() > self.capacity {
             self.evict_oldest(now, out);
         }
-        self.shrink();
     }
 
     pub(crate) fn resize_weight(
@@ -383,7 +384,6 @@ impl<K, V> Core<K, V> {
         let now = self.time(now);
         self.max_weight = max_weight;
         self.fit_weight(0, now, out);
-        self.shrink();
     }
 
     pub(crate) fn purge_expired(&mut self, now: impl FnOnce() -> u64, out: &mut Outbox<K, V>) {
@@ -407,28 +407,39 @@ impl<K, V> Core<K, V> {
         mem::replace(&mut self.table, Table::new())
     }
 
+    /// Makes sure that there is a place for one more entry, if one more may be there. Before anything is changed, for it calls
+    /// code of the user.
+    #[inline]
+    fn make_room(&mut self, hasher: impl Fn(&K) -> u32) {
+        if self.table.len() == self.room && self.room < self.capacity {
+            self.grow(hasher);
+        }
+    }
+
     /// Makes room for twice the entries, but for no more than may be there.
     #[cold]
     #[inline(never)]
-    fn grow(&mut self) {
-        self.rebuild((2 * self.len()).max(8).min(self.capacity));
+    fn grow(&mut self, hasher: impl Fn(&K) -> u32) {
+        self.rebuild(hasher, (2 * self.len()).max(8).min(self.capacity));
     }
 
     /// Gives memory back if three quarters of it are unused.
-    fn shrink(&mut self) {
+    pub(crate) fn shrink(&mut self, hasher: impl Fn(&K) -> u32) {
         if self.room / 4 > self.len() {
-            self.rebuild(self.len());
+            self.rebuild(hasher, self.len());
         }
     }
 
-    fn rebuild(&mut self, room: usize) {
-        self.room = room;
+    fn rebuild(&mut self, hasher: impl Fn(&K) -> u32, room: usize) {
         if !self.tracked {
-            self.table.rebuild(room, |_, _| ());
+            self.table.rebuild(room, hasher, |_, _| ());
+            self.room = room;
             return;
         }
         let mut moves = Vec::with_capacity(self.len());
-        self.table.rebuild(room, |from, to| moves.push((from, to)));
+        self.table
+            .rebuild(room, hasher, |from, to| moves.push((from, to)));
+        self.room = room;
         let mut extras = vec![Extra::NONE; self.table.slots()];
         for (from, to) in moves {
             extras[to as usize] = self.extras[from as usize];

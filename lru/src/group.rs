@@ -7,9 +7,6 @@ pub(crate) struct Group(u64);
 /// How many slots are in a group.
 pub(crate) const SLOTS: usize = 7;
 
-/// How many of them are taken on average when the table is full: few entries are in another group than their own then.
-pub(crate) const FILL: usize = 4;
-
 /// The lowest bit of each byte.
 const LOWEST: u64 = u64::MAX / 0xff;
 const TAGS: u64 = u64::MAX >> 8;
@@ -67,26 +64,37 @@ impl Group {
     }
 }
 
-/// A part of a hash, and whether the entry is in its own group.
+/// Of an entry in its own group a part of its hash, of another one how far it is from there.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tag(u8);
 
+const HOME: u8 = 0x80;
+const GUEST: u8 = 0x40;
+/// That far, or farther.
+const FAR: usize = 0x3f;
+
 impl Tag {
-    /// Of an entry in its own group, which is chosen by the upper bits of the hash.
+    /// The upper bits of the hash have chosen the group.
     #[inline(always)]
     pub(crate) fn home(hash: u32) -> Self {
-        Self(hash as u8 | 0x80)
+        Self(hash as u8 | HOME)
     }
 
-    /// Of an entry in another group.
+    /// In the group that comes so many after its own.
     #[inline]
-    pub(crate) fn guest(hash: u32) -> Self {
-        Self(hash as u8 & 0x3f | 0x40)
+    pub(crate) fn guest(distance: usize) -> Self {
+        Self(distance.min(FAR) as u8 | GUEST)
     }
 
     #[inline(always)]
     pub(crate) fn is_guest(self) -> bool {
-        self.0 < 0x80
+        self.0 & HOME == 0
+    }
+
+    /// How far a guest is from its own group, if that is known.
+    pub(crate) fn distance(self) -> Option<usize> {
+        let distance = usize::from(self.0 ^ GUEST);
+        (distance < FAR).then_some(distance)
     }
 }
 

@@ -103,7 +103,9 @@ impl<K: Hash + Eq, V, S: BuildHasher> Lru<K, V, S> {
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         if self.config.is_plain() && self.core.is_plain() {
             let hash = self.config.hash(&key);
-            let inserted = self.core.insert_plain(hash, key, value);
+            let inserted = self
+                .core
+                .insert_plain(|key| self.config.hash(key), hash, key, value);
             return self.config.settle(inserted);
         }
         self.insert_for(key, value, None)
@@ -118,7 +120,9 @@ impl<K: Hash + Eq, V, S: BuildHasher> Lru<K, V, S> {
         let mut out = Outbox::new();
         let entry = self.config.entry(key, value, ttl);
         let now = || self.config.now();
-        let inserted = self.core.insert(entry, now, &mut out);
+        let inserted = self
+            .core
+            .insert(|key| self.config.hash(key), entry, now, &mut out);
         let old = inserted.settle(&mut out);
         self.config.report(out);
         old
@@ -152,7 +156,9 @@ impl<K: Hash + Eq, V, S: BuildHasher> Lru<K, V, S> {
         let mut out = Outbox::new();
         let entry = self.config.entry(key, value, None);
         let now = || self.config.now();
-        let inserted = self.core.insert(entry, now, &mut out);
+        let inserted = self
+            .core
+            .insert(|key| self.config.hash(key), entry, now, &mut out);
         self.config.report(out);
         Ok(match inserted {
             Inserted::Rejected { value, .. } => Held::Passed(value),
@@ -182,6 +188,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Lru<K, V, S> {
         let now = || self.config.now();
         self.core.resize(capacity, now, &mut out);
         self.config.report(out);
+        self.core.shrink(|key| self.config.hash(key));
     }
 
     /// Another greatest weight; 0 means no limit. The least recently used ones make room, in time in proportion to their
@@ -191,6 +198,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Lru<K, V, S> {
         let now = || self.config.now();
         self.core.resize_weight(max_weight, now, &mut out);
         self.config.report(out);
+        self.core.shrink(|key| self.config.hash(key));
     }
 }
 

@@ -1,13 +1,13 @@
 use std::mem;
 use std::num::NonZeroU32;
 
-use crate::group::{FILL, Group, SLOTS, Tag};
+use crate::group::{Group, SLOTS, Tag};
 
 /// Entries, found by their hashes and linked in the order of their use.
 ///
 /// Slots are in groups, and the hash of an entry tells its group; it is in the next that has room if there is none. A group
-/// knows how many entries passed it by. So a search knows where it is over, and taking an entry out leaves nothing behind
-/// and moves no other. Slots change in [`rebuild`](Self::rebuild) only.
+/// knows how many entries passed it by, and how far from home its guests are. So a search knows where it is over, and taking
+/// an entry out needs no hash, leaves nothing behind and moves no other. Slots change in [`rebuild`](Self::rebuild) only.
 ///
 /// A use does not change the links at once: it is noted. They are changed for several uses together, and before anything
 /// depends on them. For the neighbours of an entry are seldom in the processor's cache: so several are waited for at a time,
@@ -18,9 +18,6 @@ pub(crate) struct Table<K, V> {
     /// Apart from the slots, so that a search that finds nothing reads little memory.
     groups: Vec<Group>,
     slots: Vec<Option<Node<K, V>>>,
-    /// For each slot that is taken. Kept, so that neither growing nor evicting calls code of the user; and apart, because hits
-    /// do not need them and nodes are smaller so.
-    hashes: Vec<u32>,
     len: usize,
     /// The most recently used one, if there is any, leaving the notes aside. Its link to a newer one means nothing.
     head: u32,
@@ -44,15 +41,17 @@ struct Notes {
     len: usize,
 }
 
-/// How many uses are noted at most. Twice as many are no faster.
+/// How many uses are noted at most.
 const NOTES: usize = 32;
+
+/// How many slots there are for each entry that there is room for: few entries are in another group than their own then.
+const PLACES: usize = 2;
 
 impl<K, V> Table<K, V> {
     pub(crate) const fn new() -> Self {
         Self {
             groups: Vec::new(),
             slots: Vec::new(),
-            hashes: Vec::new(),
             len: 0,
             head: 0,
             tail: 0,
@@ -75,7 +74,7 @@ impl<K, V> Table<K, V> {
         let at = self.home(hash);
         let group = *self.groups.get(at)?;
         match self.find_in(at, group, Tag::home(hash), &is) {
-            None if group.is_passed() => self.find_guest(at, hash, is),
+            None if group.is_passed() => self.find_guest(at, is),
             found => found,
         }
     }
@@ -94,11 +93,12 @@ impl<K, V> Table<K, V> {
     }
 
     #[inline(never)]
-    fn find_guest(&self, mut at: usize, hash: u32, is: impl Fn(&K) -> bool) -> Option<u32> {
-        for _ in 1..self.groups.len() {
+    fn find_guest(&self, home: usize, is: impl Fn(&K) -> bool) -> Option<u32> {
+        let mut at = home;
+        for distance in 1..self.groups.len() {
             at = self.after(at);
             let group = self.groups[at];
-            let found = self.find_in(at, group, Tag::guest(hash), &is);
+            let found = self.find_in(at, group, Tag::guest(distance), &is);
             if found.is_some() || !group.is_passed() {
                 return found;
             }
@@ -165,10 +165,9 @@ impl<K, V> Table<K, V> {
         let home = self.home(hash);
         let (group, slot) = match self.groups[home].take(Tag::home(hash)) {
             Some(slot) => (home, slot),
-            None => self.take_after(home, Tag::guest(hash)),
+            None => self.take_after(home),
         };
         let at = (group * SLOTS + slot) as u32;
-        self.hashes[at as usize] = hash;
         self.slots[at as usize] = Some(Node {
             newer: NonZeroU32::MIN,
             older: self.head,
@@ -187,10 +186,13 @@ impl<K, V> Table<K, V> {
 
     /// Takes a slot in one of the groups after this one.
     #[inline(never)]
-    fn take_after(&mut self, mut group: usize, tag: Tag) -> (usize, usize) {
+    fn take_after(&mut self, home: usize) -> (usize, usize) {
+        let mut group = home;
+        let mut distance = 0;
         loop {
             group = self.after(group);
-            if let Some(slot) = self.groups[group].take(tag) {
+            distance += 1;
+            if let Some(slot) = self.groups[group].take(Tag::guest(distance)) {
                 return (group, slot);
             }
         }
@@ -231,36 +233,53 @@ impl<K, V> Table<K, V> {
             astray();
         };
         self.len -= 1;
-        let group = at / SLOTS;
-        if self.groups[group].free(at % SLOTS).is_guest() {
-            self.unpass(self.home(self.hashes[at]), group);
+        let tag = self.groups[at / SLOTS].free(at % SLOTS);
+        if tag.is_guest() {
+            self.unpass(at / SLOTS, tag);
         }
         (node.newer.get() - 1, (node.key, node.value))
     }
 
-    /// An entry that was in one group instead of another is gone.
+    /// A guest of this group is gone. If it was so far from home that nobody knows how far, searches go on for nothing.
     #[inline(never)]
-    fn unpass(&mut self, home: usize, group: usize) {
-        let mut passed = home;
-        while passed != group {
+    fn unpass(&mut self, group: usize, tag: Tag) {
+        let mut passed = group;
+        for _ in 0..tag.distance().unwrap_or(0) {
+            passed = match passed {
+                0 => self.groups.len() - 1,
+                _ => passed - 1,
+            };
             self.groups[passed].unpass();
-            passed = self.after(passed);
         }
     }
 
     /// Makes it anew with room for so many entries at least. `moved` is told from which slot to which each goes.
     #[cold]
-    pub(crate) fn rebuild(&mut self, room: usize, mut moved: impl FnMut(u32, u32)) {
-        let mut next = self.oldest();
+    pub(crate) fn rebuild(
+        &mut self,
+        room: usize,
+        hash: impl Fn(&K) -> u32,
+        mut moved: impl FnMut(u32, u32),
+    ) {
+        self.settle();
+        // All of them before anything is changed: this is code of the user, and may panic.
+        let mut hashes = Vec::with_capacity(self.len);
+        let mut walk = Walk::new(self);
+        while let Some(at) = walk.next_oldest(self) {
+            hashes.push(hash(&self.node(at).key));
+        }
         let mut old = mem::replace(self, Self::new());
-        let groups = room.div_ceil(FILL);
+        let groups = (PLACES * room).div_ceil(SLOTS);
         let slots = groups * SLOTS;
         self.groups = vec![Group::EMPTY; groups];
         self.slots.reserve_exact(slots);
         self.slots.resize_with(slots, || None);
-        self.hashes = vec![0; slots];
-        while let Some(node) = old.slots.get_mut(next as usize).and_then(Option::take) {
-            let to = self.push(old.hashes[next as usize], node.key, node.value);
+        let mut next = old.tail;
+        for hash in hashes {
+            let Some(node) = old.slots[next as usize].take() else {
+                astray();
+            };
+            let to = self.push(hash, node.key, node.value);
             moved(next, to);
             next = node.newer.get() - 1;
         }

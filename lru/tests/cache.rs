@@ -285,6 +285,44 @@ fn panics_leave_it_usable() {
     assert!(panics > 50, "{panics}");
 }
 
+/// Growing and shrinking hash all keys.
+#[test]
+fn panics_while_it_grows_and_shrinks() {
+    for fuse in 0.. {
+        let cache = Cache::<Fused, Fused>::builder()
+            .hasher(BuildHasherDefault::<SipHasher>::default())
+            .build();
+        let check = || {
+            let entries = cache.snapshot();
+            assert_eq!(entries.len(), cache.len());
+            for (key, value) in entries {
+                assert_eq!(cache.get(&key).map(|value| value.0), Some(value.0));
+            }
+        };
+        FUSE.set(Some(fuse));
+        let mut done = 0;
+        for n in 0..20_u32 {
+            let step = AssertUnwindSafe(|| cache.insert(Fused(n), Fused(n)));
+            done += u64::from(catch_unwind(step).is_ok());
+        }
+        let resized = catch_unwind(AssertUnwindSafe(|| cache.resize(2)));
+        let unburnt = FUSE.take().is_some();
+        check();
+        assert_eq!(cache.stats().insertions, done);
+        assert_eq!((cache.capacity(), cache.len()), (2, 2));
+        cache.resize(0);
+        for n in 100..120 {
+            cache.insert(Fused(n), Fused(n));
+        }
+        check();
+        assert_eq!(cache.len(), 22);
+        if unburnt {
+            assert!(resized.is_ok() && fuse > 40, "{fuse}");
+            break;
+        }
+    }
+}
+
 #[test]
 fn threads_share_it() {
     let made = Arc::new(AtomicUsize::new(0));
