@@ -177,7 +177,7 @@ impl Repo {
         if !path.exists() {
             anyhow::ensure!(
                 repo.contains(':'),
-                "{repo} is neither a folder nor a URL: name a git repository with --repo, or start the coordinator in one"
+                "{repo:?} is neither a folder nor a URL: name a git repository with --repo, or start the coordinator in one"
             );
             return Ok(Self {
                 url: repo.to_owned(),

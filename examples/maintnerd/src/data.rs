@@ -14,6 +14,13 @@ use maintner::{
 
 /// Opens the log in a folder. A second maintnerd on the same folder is refused.
 pub(crate) async fn open(folder: &Path) -> anyhow::Result<SegmentLog> {
+    if let Some(file) = of_days(folder) {
+        bail!(
+            "{file} in {folder} is of a log by days, which this does not write: `mutlog convert --to segments {folder} NEW` \
+             makes one that it does, for --data-dir NEW",
+            folder = folder.display()
+        );
+    }
     let place = match LocalDir::new(folder) {
         Ok(place) => place,
         Err(error) if error.kind() == ErrorKind::ResourceBusy => bail!(
@@ -24,13 +31,6 @@ pub(crate) async fn open(folder: &Path) -> anyhow::Result<SegmentLog> {
             return Err(error).with_context(|| format!("cannot use {}", folder.display()));
         }
     };
-    if let Some(file) = of_days(folder) {
-        bail!(
-            "{file} in {folder} is of a log by days, which this does not write: `mutlog convert --to segments {folder} NEW` \
-             makes one that it does, for --data-dir NEW",
-            folder = folder.display()
-        );
-    }
     let opened = SegmentLog::open(place, SegmentOptions::default()).await;
     opened.with_context(|| format!("cannot open the log in {}", folder.display()))
 }

@@ -489,6 +489,7 @@ fn mistakes_are_explained() {
     let (output, text) = run(&["--data-dir", nothing, "--init-and-quit"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text.contains("mutlog convert --to segments"), "{text}");
+    assert_eq!(fs::read_dir(empty.path()).unwrap().count(), 1);
     assert_eq!(run(&["--gti", "."]).0.status.code(), Some(2));
     assert!(run(&["--help"]).1.starts_with("Examples:"));
     assert!(

@@ -40,8 +40,9 @@ pub(crate) fn run(args: &Convert) -> anyhow::Result<Outcome> {
     }
     let written = writer.finish();
     let written = written.with_context(|| format!("cannot write to {}", args.out.display()))?;
+    let plural = if written == 1 { "" } else { "s" };
     example_cli::say(format_args!(
-        "{records} records in {written} files in {}",
+        "{records} records in {written} file{plural} in {}",
         args.out.display()
     ));
     Ok(Outcome::Good)
