@@ -110,6 +110,31 @@ async fn only_what_is_new_is_fetched() {
 }
 
 #[tokio::test]
+async fn the_next_segment_is_asked_for_before_anybody_wants_it() {
+    let log = log();
+    log.append_now(&payloads(12, 300)).unwrap();
+    let cache = tempfile::tempdir().unwrap();
+    let peer = Peer::serve(log.feed()).await;
+    let mut reader = Reader::new(follower(&peer, cache.path()));
+    // The first one is taken, the second waits, the third is there: it waits for its turn to be told.
+    let first = reader.source.next().await.unwrap();
+    assert!(matches!(first, Event::Batch(batch) if batch.segment == 0));
+    let mut asked = Vec::new();
+    while !asked
+        .iter()
+        .any(|path: &String| path.starts_with("/logs/3"))
+    {
+        asked.extend(peer.segment_requests());
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(asked.len(), 4, "{asked:?}");
+    drop(reader);
+    // What was asked for and not taken does no harm.
+    let mut reader = Reader::new(follower(&peer, cache.path()));
+    follow(&mut reader, &log).await;
+}
+
+#[tokio::test]
 async fn splits_tell_what_is_still_common() {
     let seal_each = |groups: &[&[Bytes]]| {
         let log = MemoryLog::new();

@@ -62,6 +62,12 @@ impl Cache {
         Ok(Some(bytes))
     }
 
+    /// Whether there is nothing of a segment.
+    pub(super) fn lacks(&self, segment: &Segment) -> bool {
+        let names = [names::sealed(segment), names::growing(segment.number)];
+        names.iter().all(|name| !self.dir.join(name).exists())
+    }
+
     /// What there is of a segment in its growing file: at most `size` bytes. The bytes that `known`
     /// is about are not read again.
     pub(super) fn part(

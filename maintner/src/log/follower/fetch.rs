@@ -1,10 +1,15 @@
 //! Bringing segments into the copy of a log.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use reqwest::Url;
+use reqwest::{Response, Url};
 use sha2::Sha224;
+use tokio::task::JoinSet;
 
 use super::{
     cache::{Cache, Part, failed},
@@ -33,6 +38,14 @@ pub(super) struct Fetcher {
     pub(super) verify: bool,
     /// The wait after a first failure.
     pub(super) retry: Duration,
+    pub(super) ahead: Mutex<Option<Ahead>>,
+}
+
+/// A request for all of a segment that is about to be fetched.
+#[derive(Debug)]
+pub(super) struct Ahead {
+    segment: Segment,
+    answer: JoinSet<Result<(Response, u64), Failure>>,
 }
 
 /// A segment that has been fetched.
@@ -84,32 +97,61 @@ impl Fetcher {
 
     /// Brings a segment into the cache.
     ///
-    /// Of its first bytes those that `known` is about are not read again.
+    /// Of its first bytes those that `known` is about are not read again. If there is a `next` one to
+    /// be fetched, the server is asked for it as soon as it is done with this one.
     pub(super) async fn fetch(
         &self,
         remote: &Remote,
         known: Option<(Sha224, u64)>,
+        next: Option<&Remote>,
     ) -> Result<Fetched, SourceError> {
         let segment = remote.segment;
         let _lock = self.lock().await?;
         let (cache, verify, is_sealed) = (self.cache.clone(), self.verify, remote.is_sealed);
+        let following = next.map(|next| next.segment);
         let found = blocking(move || {
             if is_sealed && let Some(bytes) = cache.sealed(&segment, verify)? {
-                return Ok(Fetched::Sealed(bytes));
+                return Ok((Fetched::Sealed(bytes), false));
             }
             let part = cache.part(segment.number, segment.size, known)?;
-            Ok(Fetched::Growing(part))
+            let lacks_next = following.is_some_and(|segment| cache.lacks(&segment));
+            Ok((Fetched::Growing(part), lacks_next))
         });
-        let part = match found.await? {
-            Fetched::Growing(part) => self.complete(remote, part).await?,
-            sealed => return Ok(sealed),
+        let (part, lacks_next) = match found.await? {
+            (Fetched::Growing(part), lacks_next) => {
+                (self.complete(remote, part).await?, lacks_next)
+            }
+            (sealed, _) => return Ok(sealed),
         };
+        if let Some(next) = next.filter(|_| lacks_next) {
+            self.ask_ahead(next);
+        }
         if !is_sealed {
             return Ok(Fetched::Growing(part));
         }
         let cache = self.cache.clone();
         let bytes = blocking(move || cache.seal(part, &segment)).await?;
         Ok(Fetched::Sealed(bytes))
+    }
+
+    fn ask_ahead(&self, remote: &Remote) {
+        let (server, remote) = (self.server.clone(), remote.clone());
+        let segment = remote.segment;
+        let mut answer = JoinSet::new();
+        answer.spawn(async move { server.segment(&remote, 0).await });
+        let ahead = Ahead { segment, answer };
+        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = Some(ahead);
+    }
+
+    /// The answer to what was asked ahead, if it was for this. If it failed, the server is asked again.
+    async fn asked_ahead(&self, segment: Segment, start: u64) -> Option<(Response, u64)> {
+        let ahead = self
+            .ahead
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let mut ahead = ahead.filter(|ahead| ahead.segment == segment && start == 0)?;
+        ahead.answer.join_next().await?.ok()?.ok()
     }
 
     /// Fetches what is missing of a segment.
@@ -154,7 +196,11 @@ impl Fetcher {
         remote: &Remote,
         mut part: Part,
     ) -> Result<(Part, Result<(), Failure>), SourceError> {
-        let (mut response, starts_at) = match self.server.segment(remote, part.len).await {
+        let answer = match self.asked_ahead(remote.segment, part.len).await {
+            Some(answer) => Ok(answer),
+            None => self.server.segment(remote, part.len).await,
+        };
+        let (mut response, starts_at) = match answer {
             Ok(answer) => answer,
             Err(failure) => return Ok((part, Err(failure))),
         };

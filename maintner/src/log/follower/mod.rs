@@ -7,7 +7,7 @@ mod net;
 use std::{
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -124,6 +124,7 @@ impl Follower {
                 cache: Cache { dir: cache.into() },
                 verify: options.verify,
                 retry: options.retry,
+                ahead: Mutex::default(),
             },
             told: Vec::new(),
             tail: None,
@@ -242,8 +243,10 @@ impl State {
                 at = 0;
             }
         }
-        for remote in &remotes[at..] {
-            let fetched = self.fetch(remote).await?;
+        for (at, remote) in remotes.iter().enumerate().skip(at) {
+            let known = self.known_of(remote);
+            let fetched = self.fetcher.fetch(remote, known, remotes.get(at + 1));
+            let fetched = fetched.await?;
             self.tell_fetched(remote, fetched, to).await?;
         }
         self.seal_told(&remotes, to).await?;
@@ -433,8 +436,14 @@ impl State {
 
     /// Brings a segment into the cache.
     async fn fetch(&self, remote: &Remote) -> Result<Fetched, SourceError> {
+        self.fetcher
+            .fetch(remote, self.known_of(remote), None)
+            .await
+    }
+
+    /// The digest of what was told of a segment, if that is known.
+    fn known_of(&self, remote: &Remote) -> Option<(Sha224, u64)> {
         let is_last_told = remote.segment.number as usize + 1 == self.told.len();
-        let known = self.tail.clone().filter(|_| is_last_told);
-        self.fetcher.fetch(remote, known).await
+        self.tail.clone().filter(|_| is_last_told)
     }
 }

@@ -41,7 +41,7 @@ pub(super) enum Index {
     Unchanged,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Server {
     client: Client,
     pub(super) url: Url,
