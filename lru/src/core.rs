@@ -23,6 +23,7 @@ pub(crate) struct Core<K, V> {
     tracked: bool,
     /// Whether any entry may have a deadline.
     timed: bool,
+    /// Without the hits since the table was made, which it counts.
     stats: Stats,
     /// For each slot of the table, from the first weight or deadline on; empty before.
     extras: Vec<Extra>,
@@ -117,7 +118,11 @@ impl<K, V> Core<K, V> {
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        self.stats
+        // Each hit is noted, and nothing else.
+        Stats {
+            hits: self.stats.hits + self.table.noted(),
+            ..self.stats
+        }
     }
 
     /// The slot of a key, expired or not.
@@ -161,8 +166,7 @@ impl<K, V> Core<K, V> {
             self.count(Reason::Expired);
             return Err(Some(self.remove(at)));
         }
-        self.stats.hits += 1;
-        Ok(self.table.touch(at))
+        Ok(self.table.note(at))
     }
 
     #[inline]
@@ -404,6 +408,7 @@ impl<K, V> Core<K, V> {
         self.timed = false;
         self.tracked = false;
         self.weight = 0;
+        self.stats.hits += self.table.noted();
         mem::replace(&mut self.table, Table::new())
     }
 
