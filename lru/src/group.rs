@@ -91,10 +91,9 @@ impl Tag {
         self.0 & HOME == 0
     }
 
-    /// How far a guest is from its own group, if that is known.
-    pub(crate) fn distance(self) -> Option<usize> {
-        let distance = usize::from(self.0 ^ GUEST);
-        (distance < FAR).then_some(distance)
+    /// How far a guest is from its own group, or the farthest that can be told.
+    pub(crate) fn distance(self) -> usize {
+        usize::from(self.0 & !GUEST)
     }
 }
 

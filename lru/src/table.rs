@@ -262,11 +262,11 @@ impl<K, V> Table<K, V> {
         (node.newer.get() - 1, (node.key, node.value))
     }
 
-    /// A guest of this group is gone. If it was so far from home that nobody knows how far, searches go on for nothing.
+    /// A guest of this group is gone. If it was farther from home than can be told, searches there go on for nothing.
     #[inline(never)]
     fn unpass(&mut self, group: usize, tag: Tag) {
         let mut passed = group;
-        for _ in 0..tag.distance().unwrap_or(0) {
+        for _ in 0..tag.distance() {
             passed = match passed {
                 0 => self.groups.len() - 1,
                 _ => passed - 1,
