@@ -1,7 +1,7 @@
 //! What the programs have in common on the command line: colours of the help, logging, output, completions, how they stop
 //! and how they end.
 //!
-//! Features: `tls`, the flags of a server with TLS; `loading`, how far a log is.
+//! Features: `tls`, the flags of a server with TLS; `loading`, how far a log is; `testing`, what tests of programs share.
 
 use std::{
     io::{IsTerminal, Write},
@@ -16,6 +16,8 @@ use tracing_subscriber::EnvFilter;
 #[cfg(feature = "loading")]
 mod loading;
 mod output;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(feature = "tls")]
 mod tls;
 

@@ -7,6 +7,7 @@ use std::{
     process::{Command, Output},
 };
 
+use example_cli::testing::unread;
 use maintner::testing::History;
 
 fn mutlog(args: &[&str]) -> Output {
@@ -293,11 +294,6 @@ fn a_reader_that_has_seen_enough_is_no_error() {
         &["completions", "bash"],
         &["help"],
     ] {
-        let (reader, writer) = std::io::pipe().unwrap();
-        drop(reader);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mutlog"));
-        let output = command.args(args).stdout(writer).output().unwrap();
-        let errors = String::from_utf8(output.stderr).unwrap();
-        assert_eq!((output.status.code(), &*errors), (Some(0), ""), "{args:?}");
+        unread(env!("CARGO_BIN_EXE_mutlog"), args).unwrap();
     }
 }

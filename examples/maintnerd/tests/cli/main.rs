@@ -1,206 +1,25 @@
 //! The built program on real repositories.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+mod support;
+mod tls;
+
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
-    path::Path,
-    process::{Child, Command, Output, Stdio},
-    sync::mpsc::{Receiver, channel},
     time::{Duration, Instant},
 };
 
-use buildfarm_https::Identity;
 use maintner::{
-    api::apipb::{HasAncestorRequest, maintner_service_client::MaintnerServiceClient},
-    corpus::{Snapshot, live::Follower},
-    log::{self, Sha224Sum},
+    corpus::Snapshot,
+    log::Sha224Sum,
     proto::{GithubIssueMutation, Mutation},
     reclog::{Header, Records},
     testing::History,
 };
 use prost::Message;
 use serde_json::Value;
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 
-/// A git repository in a temporary folder.
-struct Repo(tempfile::TempDir);
-
-impl Repo {
-    fn new() -> Self {
-        let repo = Self(tempfile::tempdir().unwrap());
-        repo.git(&["init", "--quiet", "--initial-branch=main"]);
-        repo.commit("the first");
-        repo
-    }
-
-    fn path(&self) -> &str {
-        self.0.path().to_str().unwrap()
-    }
-
-    fn git(&self, args: &[&str]) -> String {
-        let output = Command::new("git")
-            .current_dir(self.0.path())
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .args(["-c", "user.name=Ada", "-c", "user.email=ada@example.org"])
-            .args(args)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "git {args:?}");
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    }
-
-    fn commit(&self, subject: &str) -> String {
-        self.git(&["commit", "--quiet", "--allow-empty", "-m", subject]);
-        self.git(&["rev-parse", "HEAD"])
-    }
-}
-
-fn maintnerd(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_maintnerd"));
-    command.args(args);
-    command
-}
-
-fn run(args: &[&str]) -> (Output, String) {
-    let output = maintnerd(args).output().unwrap();
-    let text = [&output.stdout[..], &output.stderr].concat();
-    (output, String::from_utf8(text).unwrap())
-}
-
-/// A maintnerd that runs.
-struct Server {
-    child: Child,
-    address: String,
-    lines: Receiver<String>,
-}
-
-impl Server {
-    fn start(data: &Path, args: &[&str]) -> Self {
-        let data = data.to_str().unwrap();
-        let always = ["--listen", "127.0.0.1:0", "--data-dir", data];
-        let mut command = maintnerd(&[&always, args].concat());
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in stdout.lines().map_while(Result::ok) {
-                let _ = sender.send(line);
-            }
-        });
-        let mut server = Self {
-            child,
-            address: String::new(),
-            lines,
-        };
-        let open = server.line("  open ");
-        let address = open.split("://").nth(1).unwrap();
-        server.address = address.trim_end_matches('/').to_owned();
-        server
-    }
-
-    /// Waits for a line of output that contains `text`.
-    fn line(&self, text: &str) -> String {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let line = self.lines.recv_timeout(left);
-            let line = line.unwrap_or_else(|_| panic!("no line with {text:?}"));
-            if line.contains(text) {
-                return line;
-            }
-        }
-    }
-
-    /// The status and the body of an answer.
-    fn get(&self, path: &str) -> (String, Vec<u8>) {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        let host = &self.address;
-        let request = format!("GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n");
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
-        let end = answer
-            .windows(4)
-            .position(|four| four == b"\r\n\r\n")
-            .unwrap();
-        let head = String::from_utf8(answer[..end].to_vec()).unwrap();
-        let status = head.split(' ').nth(1).unwrap().to_owned();
-        (status, answer[end + 4..].to_vec())
-    }
-
-    fn page(&self, path: &str) -> String {
-        let (status, body) = self.get(path);
-        let body = String::from_utf8(body).unwrap();
-        assert_eq!(status, "200", "{path}: {body}");
-        body
-    }
-
-    /// Waits until the log has other than `len` bytes, as followers do.
-    fn longer_than(&self, len: u64) -> u64 {
-        let index: Value =
-            serde_json::from_str(&self.page(&format!("/logs?waitsizenot={len}"))).unwrap();
-        index
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|segment| segment["size"].as_u64().unwrap())
-            .sum()
-    }
-
-    /// Waits until a page has a text, and asks for it when an open page does.
-    fn shows(&self, path: &str, text: &str) {
-        let page = || String::from_utf8(self.get(path).1).unwrap();
-        let mut shown = page();
-        let generation = shown.split("data-live=\"").nth(1).unwrap();
-        let generation = generation.split('"').next().unwrap();
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        let host = &self.address;
-        let request = format!("GET /-/live?since={generation} HTTP/1.0\r\nHost: {host}\r\n\r\n");
-        stream.write_all(request.as_bytes()).unwrap();
-        let lines = BufReader::new(stream).lines().map(Result::unwrap);
-        let mut events = lines.filter(|line| line.starts_with("data: "));
-        while !shown.contains(text) {
-            events.next().unwrap();
-            shown = page();
-        }
-    }
-
-    /// What a follower knows.
-    fn follow(&self) -> Snapshot {
-        let (status, log) = self.get("/logs/0");
-        assert_eq!(status, "200");
-        Snapshot::of_log(log).unwrap()
-    }
-
-    fn interrupt(mut self) -> Duration {
-        let began = Instant::now();
-        let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-INT", &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-        assert!(self.child.wait().unwrap().success());
-        began.elapsed()
-    }
-
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use support::{Repo, Server, run};
 
 #[test]
 fn one_command_mirrors_follows_serves_and_shows() {
@@ -395,75 +214,6 @@ fn it_begins_with_its_snapshot_file_but_the_log_is_the_truth() {
     assert!(snapshots() > 0);
 }
 
-/// What [`follow_over_tls`] is to follow.
-const FOLLOW: &str = "MAINTNERD_TEST_FOLLOW";
-
-/// In a process of its own, because what it trusts is told by the environment.
-#[tokio::test]
-async fn follow_over_tls() {
-    let Ok(url) = std::env::var(FOLLOW) else {
-        return;
-    };
-    let cache = tempfile::tempdir().unwrap();
-    let source = log::Follower::new(&url, cache.path(), log::FollowOptions::default()).unwrap();
-    let snapshot = Follower::new(source).catch_up().await.unwrap();
-    println!("\n{} commits", snapshot.commits().len());
-}
-
-#[tokio::test]
-async fn one_port_speaks_tls_and_to_this_machine_plain_http() {
-    let (repo, data) = (Repo::new(), tempfile::tempdir().unwrap());
-    let git = format!("{}=local/it", repo.path());
-    let server = Server::start(data.path(), &["--git", &git, "--name", "farm.example"]);
-    server.line("local/it: in step, 1 commits");
-    // In the clear, as the Go programs' followers on this machine.
-    assert_eq!(server.follow().commits().len(), 1);
-
-    let certificate = data.path().join("dev-cert.pem");
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "follow_over_tls", "--nocapture"])
-        .env(FOLLOW, format!("https://{}/logs", server.address))
-        .env("SSL_CERT_FILE", &certificate)
-        .output()
-        .unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("1 commits"), "{text}");
-
-    // gRPC, both ways.
-    let ca = Certificate::from_pem(fs::read(&certificate).unwrap());
-    let tls = ClientTlsConfig::new()
-        .ca_certificate(ca)
-        .domain_name("farm.example");
-    let over_tls = Endpoint::from_shared(format!("https://{}", server.address)).unwrap();
-    let over_tls = over_tls.tls_config(tls).unwrap();
-    let plain = Endpoint::from_shared(format!("http://{}", server.address)).unwrap();
-    for endpoint in [over_tls, plain] {
-        let channel = endpoint.connect().await.unwrap();
-        let mut client = MaintnerServiceClient::new(channel);
-        let head = repo.git(&["rev-parse", "HEAD"]);
-        let request = HasAncestorRequest {
-            commit: head.clone(),
-            ancestor: head,
-        };
-        let answer = client.has_ancestor(request).await.unwrap().into_inner();
-        assert!(!answer.unknown_commit, "{answer:?}");
-    }
-    assert!(server.interrupt() < Duration::from_secs(10));
-}
-
-#[test]
-fn a_certificate_of_ones_own_is_taken() {
-    let (data, empty) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    Identity::dev(data.path(), &[]).unwrap();
-    let file = |name| data.path().join(name).to_str().unwrap().to_owned();
-    let (cert, key) = (file("dev-cert.pem"), file("dev-key.pem"));
-    let server = Server::start(empty.path(), &["--tls-cert", &cert, "--tls-key", &key]);
-    assert!(!empty.path().join("dev-cert.pem").exists());
-    assert_eq!(server.page("/healthz"), "ok\n");
-    let (output, _) = run(&["--git", ".", "--tls-cert", &cert]);
-    assert_eq!(output.status.code(), Some(2), "not without its key");
-}
-
 #[test]
 fn mistakes_are_explained() {
     let empty = tempfile::tempdir().unwrap();
@@ -528,7 +278,7 @@ fn a_bucket_leaves_the_log_in_the_folder_as_it_is() {
     repo.git(&["commit", "--quiet", "--allow-empty", "-F", message]);
     let (output, text) = run(&[&once[..], &["--log", "memory:///logs"]].concat());
     assert!(output.status.success(), "{text}");
-    let is_kept = |path: &Path| path.to_string_lossy().contains("/bucket-");
+    let is_kept = |path: &std::path::Path| path.to_string_lossy().contains("/bucket-");
     let (kept, after): (Vec<_>, Vec<_>) = files().into_iter().partition(|(_, path)| is_kept(path));
     assert!(after == before);
     let copies = fs::read_dir(&kept[0].1).unwrap();
