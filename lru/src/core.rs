@@ -436,14 +436,20 @@ impl<K, V> Core<K, V> {
     }
 
     fn rebuild(&mut self, hasher: impl Fn(&K) -> u32, room: usize) {
+        // So few entries are in another group than their own: a table that may yet grow is seldom full.
+        let slots = if room == self.capacity {
+            2 * room
+        } else {
+            room + room / 2
+        };
         if !self.tracked {
-            self.table.rebuild(room, hasher, |_, _| ());
+            self.table.rebuild(slots, hasher, |_, _| ());
             self.room = room;
             return;
         }
         let mut moves = Vec::with_capacity(self.len());
         self.table
-            .rebuild(room, hasher, |from, to| moves.push((from, to)));
+            .rebuild(slots, hasher, |from, to| moves.push((from, to)));
         self.room = room;
         let mut extras = vec![Extra::NONE; self.table.slots()];
         for (from, to) in moves {

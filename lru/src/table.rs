@@ -49,9 +49,6 @@ struct Notes {
 /// How many uses are noted at most.
 const NOTES: usize = 15;
 
-/// How many slots there are for each entry that there is room for: few entries are in another group than their own then.
-const PLACES: usize = 2;
-
 impl<K, V> Table<K, V> {
     pub(crate) const fn new() -> Self {
         Self {
@@ -275,11 +272,11 @@ impl<K, V> Table<K, V> {
         }
     }
 
-    /// Makes it anew with room for so many entries at least. `moved` is told from which slot to which each goes.
+    /// Makes it anew with so many slots at least. `moved` is told from which slot to which each goes.
     #[cold]
     pub(crate) fn rebuild(
         &mut self,
-        room: usize,
+        slots: usize,
         hash: impl Fn(&K) -> u32,
         mut moved: impl FnMut(u32, u32),
     ) {
@@ -292,7 +289,7 @@ impl<K, V> Table<K, V> {
         }
         let mut old = mem::replace(self, Self::new());
         self.settled = old.settled;
-        let groups = (PLACES * room).div_ceil(SLOTS);
+        let groups = slots.div_ceil(SLOTS);
         let slots = groups * SLOTS;
         self.groups = vec![Group::EMPTY; groups];
         self.slots.reserve_exact(slots);
