@@ -4,6 +4,7 @@ mod apply;
 mod event;
 mod issue;
 mod issues;
+mod names;
 mod repo;
 mod review;
 mod rows;

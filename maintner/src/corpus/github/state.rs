@@ -1,11 +1,14 @@
 use std::io;
 
-use super::rows::{
-    CommentRow, EventRow, IssueRow, LabelRow, MilestoneRow, NONE, RepoRow, ReviewRow, TeamRow,
-    UserRow,
+use super::{
+    names::Recent,
+    rows::{
+        CommentRow, EventRow, IssueRow, LabelRow, MilestoneRow, NONE, RepoRow, ReviewRow, TeamRow,
+        UserRow,
+    },
 };
 use crate::{
-    proto::{Text, view},
+    proto::view,
     store::{
         Full, Hasher, Index, List, Lists, Opener, Origin, Paged, Row, Saved, Saver, Span, Texts,
         Timestamp, Unusable, saved,
@@ -28,8 +31,7 @@ pub(in crate::corpus) struct State {
     pub(super) reviews: Keyed<ReviewRow>,
     /// All lists of rows that rows have.
     pub(super) lists: Lists<u32>,
-    /// The repository that the last mutation was about.
-    last_repo: u32,
+    pub(super) recent: Recent,
 }
 
 /// Rows, and how to find one by what it is called.
@@ -61,13 +63,13 @@ impl<T: Row> Keyed<T> {
         self.rows.len()
     }
 
-    fn find(&self, hash: u64, is_it: impl Fn(&T) -> bool) -> Option<u32> {
+    pub(super) fn find(&self, hash: u64, is_it: impl Fn(&T) -> bool) -> Option<u32> {
         self.index
             .find(hash, |row| self.get(row).is_some_and(&is_it))
     }
 
     /// Adds a row that is not there yet.
-    fn add(&mut self, hash: u64, row: T) -> Result<u32, Full> {
+    pub(super) fn add(&mut self, hash: u64, row: T) -> Result<u32, Full> {
         let at = u32::try_from(self.rows.len()).unwrap_or(NONE);
         if at == NONE {
             return Err(Full);
@@ -93,20 +95,6 @@ impl<T: Row> Keyed<T> {
     }
 }
 
-/// The hash of a repository's name, however it is spelled.
-fn hash_name(hasher: &Hasher, owner: &[u8], name: &[u8]) -> u64 {
-    // Longer ones are not on GitHub.
-    let mut text = [b'/'; 160];
-    let len = owner.len() + 1 + name.len();
-    let Some(text) = text.get_mut(..len) else {
-        return hasher.hash_one([owner, name].map(<[u8]>::to_ascii_lowercase));
-    };
-    text[..owner.len()].copy_from_slice(owner);
-    text[owner.len() + 1..].copy_from_slice(name);
-    text.make_ascii_lowercase();
-    hasher.hash_one(&*text)
-}
-
 impl State {
     pub(in crate::corpus) fn texts(&self) -> &Texts {
         &self.texts
@@ -114,53 +102,6 @@ impl State {
 
     pub(in crate::corpus) fn texts_mut(&mut self) -> &mut Texts {
         &mut self.texts
-    }
-
-    /// The row of a repository, in whatever case it is written.
-    pub(super) fn find_repo(&self, owner: &[u8], name: &[u8]) -> Option<u32> {
-        let hash = hash_name(&self.hasher, owner, name);
-        self.repos.find(hash, |row| {
-            let same = |symbol, text: &[u8]| {
-                let its = self.texts.symbol_bytes(symbol);
-                its == text || its.eq_ignore_ascii_case(text)
-            };
-            same(row.name, name) && same(row.owner, owner)
-        })
-    }
-
-    /// The row of a repository, a new one if there is none.
-    pub(super) fn repo(
-        &mut self,
-        origin: Origin<'_>,
-        owner: Text<'_>,
-        name: Text<'_>,
-    ) -> Result<u32, Full> {
-        let (owner, name) = (owner.as_bytes(), name.as_bytes());
-        // Most mutations are about the repository that the one before was about.
-        let last = self.repos.get(self.last_repo);
-        if last.is_some_and(|last| {
-            self.texts.symbol_bytes(last.name) == name
-                && self.texts.symbol_bytes(last.owner) == owner
-        }) {
-            return Ok(self.last_repo);
-        }
-        let at = match self.find_repo(owner, name) {
-            Some(at) => at,
-            None => {
-                let hash = hash_name(&self.hasher, owner, name);
-                let row = RepoRow {
-                    owner: self.texts.intern(origin, owner),
-                    name: self.texts.intern(origin, name),
-                    issues: List::default(),
-                    labels: List::default(),
-                    milestones: List::default(),
-                    open: List::default(),
-                };
-                self.repos.add(hash, row)?
-            }
-        };
-        self.last_repo = at;
-        Ok(at)
     }
 
     /// The row of a user, a new one if there is none, with the login they have now.
@@ -491,7 +432,7 @@ saved!(State {
     events,
     reviews,
     lists,
-    last_repo,
+    recent,
 });
 
 impl<T: Row> Saved for Keyed<T> {
