@@ -19,7 +19,10 @@ use super::{
 };
 use crate::{
     log::Position,
-    proto::view::{self, View},
+    proto::{
+        Text,
+        view::{self, View},
+    },
     reclog::Records,
     store::Origin,
 };
@@ -108,6 +111,7 @@ pub(super) fn apply<'a>(
         waiting,
         preparer,
         origin,
+        project: None,
         skipped: 0,
     };
     let result = match threads {
@@ -231,6 +235,8 @@ struct Adder<'s, 'a> {
     waiting: &'s mut Waiting,
     preparer: Preparer<'s>,
     origin: Origin<'a>,
+    /// The project of the last mutation.
+    project: Option<(Text<'a>, u32)>,
     skipped: u64,
 }
 
@@ -245,8 +251,7 @@ impl<'a> Adder<'_, 'a> {
             match step {
                 Step::Git(_) => self.add_commits(new.by_ref().take(1), &mut paths)?,
                 Step::Gerrit(mutation) => {
-                    let project = mutation.project;
-                    let project = self.gerrit.project(self.commits, self.origin, project)?;
+                    let project = self.project(mutation.project)?;
                     let count = mutation.commits.len();
                     self.add_commits(new.by_ref().take(count), &mut paths)?;
                     self.gerrit.apply(
@@ -263,6 +268,16 @@ impl<'a> Adder<'_, 'a> {
         drop(new);
         chunk.clear();
         Ok(())
+    }
+
+    /// The row of a project, if it has a name.
+    fn project(&mut self, name: Text<'a>) -> Result<Option<u32>, AddError> {
+        // Most mutations are about the project of the one before.
+        if self.project.is_none_or(|(last, _)| last != name) {
+            let row = self.gerrit.project(self.commits, self.origin, name)?;
+            self.project = row.map(|row| (name, row));
+        }
+        Ok(self.project.map(|(_, row)| row))
     }
 
     fn add_commits(
