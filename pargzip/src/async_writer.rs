@@ -28,7 +28,7 @@ use crate::tail::Tail;
 ///
 /// `write`, `flush` and `shutdown` may be dropped at any point and called again: a `write` that did not complete has
 /// accepted nothing, and no byte reaches the sink twice. (`write_all` is not, as always: one cannot tell how far it came.)
-/// A dropped `finish` drops the writer.
+/// A dropped `finish` drops the writer, with all that comes of it.
 #[must_use = "what is not finished is cut off"]
 pub struct AsyncWriter<W> {
     sink: W,
@@ -83,8 +83,10 @@ impl<W: AsyncWrite + Unpin> AsyncWriter<W> {
     ///
     /// The first error of the sink, even if an earlier call has returned it (then with the same kind and text).
     pub async fn finish(mut self) -> io::Result<W> {
+        let ended = poll_fn(|cx| self.poll_end(cx)).await;
+        // Not before: if this call is dropped, so is a writer without its end.
         self.chunker.finished();
-        poll_fn(|cx| self.poll_end(cx)).await?;
+        ended?;
         poll_fn(|cx| Pin::new(&mut self.sink).poll_flush(cx)).await?;
         Ok(self.sink)
     }
@@ -100,6 +102,7 @@ impl<W: AsyncWrite + Unpin> AsyncWriter<W> {
     ///
     /// What has been accepted is gone from the beginning of `bytes`. So a call that was dropped can be made again.
     pub async fn write_bytes(&mut self, bytes: &mut Bytes) -> io::Result<()> {
+        self.check()?;
         poll_fn(|cx| {
             while !bytes.is_empty() {
                 ready!(self.poll_accept(cx, |chunker| chunker.share(bytes)))?;

@@ -232,17 +232,18 @@ impl<X> Shared<X> {
     fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
-        let unused = (
-            std::mem::take(&mut state.jobs),
-            std::mem::take(&mut state.done),
-            state.waker.take(),
-        );
+        let jobs = std::mem::take(&mut state.jobs);
+        state.done.clear();
+        let waker = state.waker.take();
         drop(state);
-        drop((unused.0, unused.1));
         self.work.notify_all();
         self.progress.notify_all();
-        if let Some(waker) = unused.2 {
+        if let Some(waker) = waker {
             waker.wake();
+        }
+        for Job { mut chunk, .. } in jobs {
+            // The pipeline has ended already.
+            let _ = let_go(&mut chunk);
         }
     }
 
@@ -330,11 +331,11 @@ impl<X: Exit> Shared<X> {
                 .compress(&chunk, &mut output);
             Ok(())
         });
-        if let Err(error) = compressed {
+        let gone = let_go(&mut chunk);
+        if let Err(error) = compressed.and(gone) {
             self.fail(error);
             return Step::Failed;
         }
-        chunk.clear();
         state = self.lock();
         state.spare_chunks.push(chunk);
         let place = (number - state.first) as usize;
@@ -371,7 +372,15 @@ fn work<X: Exit>(shared: &Shared<X>) {
     }
 }
 
-/// Foreign code runs here: the sink, and the engines.
+/// Lets go of the input; what is shared may be the last of its owner, who is then dropped.
+fn let_go(chunk: &mut Chunk) -> io::Result<()> {
+    guarded("the owner of shared bytes panicked", || {
+        chunk.clear();
+        Ok(())
+    })
+}
+
+/// Foreign code runs here: the sink, the engines, and owners of shared bytes.
 fn guarded<T>(panicked: &'static str, run: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(io::Error::other(panicked)))
 }

@@ -137,6 +137,7 @@ impl<W: Write + Send + 'static> Writer<W> {
     pub fn read_from(&mut self, reader: &mut (impl Read + ?Sized)) -> io::Result<u64> {
         let mut total = 0;
         loop {
+            self.check()?;
             let read = self.chunker.read(reader);
             if self.chunker.is_full() {
                 self.submit()?;
@@ -145,7 +146,6 @@ impl<W: Write + Send + 'static> Writer<W> {
                 0 => return Ok(total),
                 read => total += read,
             }
-            self.check()?;
         }
     }
 

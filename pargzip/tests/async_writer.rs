@@ -7,8 +7,10 @@ mod common;
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use common::{decode, members, mixed, noise};
@@ -126,6 +128,7 @@ async fn a_failing_sink_is_told_at_a_write_and_ever_after() {
         writer.write(b"x").await.map(drop).unwrap_err(),
         writer.flush().await.unwrap_err(),
         writer.shutdown().await.unwrap_err(),
+        writer.write_bytes(&mut Bytes::new()).await.unwrap_err(),
         writer.finish().await.map(drop).unwrap_err(),
     ] {
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
@@ -146,7 +149,7 @@ async fn a_slow_sink_slows_the_writer() {
     let mut accepted = 0;
     loop {
         let write = std::pin::pin!(writer.write_all(&block));
-        if tokio::time::timeout(std::time::Duration::from_millis(200), write)
+        if tokio::time::timeout(Duration::from_millis(200), write)
             .await
             .is_err()
         {
@@ -232,4 +235,107 @@ async fn dropping_it_unfinished_leaves_a_file_that_is_cut_off() {
         &mut decoded,
     );
     assert!(read.is_err());
+}
+
+/// Counts the errors that are logged.
+#[derive(Clone, Default)]
+struct Log(Arc<AtomicUsize>);
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::ERROR
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn a_finish_that_is_dropped_is_logged_as_a_drop() {
+    let log = Log::default();
+    let _logging = tracing::subscriber::set_default(log.clone());
+    let (near, _far) = tokio::io::duplex(10);
+    let mut writer = Builder::new().build_async(near);
+    writer.write_all(&noise(100)).await.unwrap();
+    {
+        // Nobody reads.
+        let mut finish = pin!(writer.finish());
+        let once = poll_fn(|cx| Poll::Ready(finish.as_mut().poll(cx))).await;
+        assert!(once.is_pending());
+        assert_eq!(log.0.load(Ordering::SeqCst), 0);
+    }
+    assert_eq!(log.0.load(Ordering::SeqCst), 1);
+
+    // What `finish` returns, good or bad, is the caller's to tell.
+    for fail_after in [Some(0), None] {
+        let sink = Reluctant {
+            fail_after,
+            ..Reluctant::default()
+        };
+        let finished = Builder::new().build_async(sink).finish().await;
+        assert_eq!(finished.is_err(), fail_after.is_some());
+    }
+    assert_eq!(log.0.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_failure_is_told_before_what_is_left_is_let_go() {
+    struct Owner<F: FnMut()>(Vec<u8>, F);
+    impl<F: FnMut()> AsRef<[u8]> for Owner<F> {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    impl<F: FnMut()> Drop for Owner<F> {
+        fn drop(&mut self) {
+            (self.1)();
+        }
+    }
+    let (fail, failing) = mpsc::channel::<()>();
+    let (go_on, going_on) = mpsc::channel::<()>();
+    let first = Owner(vec![1; 1000], move || {
+        let _ = failing.recv();
+        panic!("by test");
+    });
+    let second = Owner(vec![2; 1000], move || {
+        let _ = going_on.recv();
+    });
+    let mut writer = Builder::new()
+        .chunk_size(1000)
+        .threads(1)
+        .build_async(Vec::new());
+    for mut bytes in [
+        Bytes::from_owner(first),
+        Bytes::from_owner(second),
+        Bytes::from(vec![3; 1000]),
+        Bytes::from(vec![4; 1000]),
+    ] {
+        writer.write_bytes(&mut bytes).await.unwrap();
+    }
+    // There is no room for more until the first is done with.
+    let mut bytes = Bytes::from(vec![5; 1000]);
+    let mut write = pin!(writer.write_bytes(&mut bytes));
+    let once = poll_fn(|cx| Poll::Ready(write.as_mut().poll(cx))).await;
+    assert!(once.is_pending());
+    fail.send(()).unwrap();
+    let begun = Instant::now();
+    let told = tokio::time::timeout(Duration::from_secs(10), write).await;
+    go_on.send(()).unwrap();
+    // What has waited for the time to run out sees the failure even then.
+    assert!(begun.elapsed() < Duration::from_secs(10), "was not woken");
+    let error = told.unwrap().unwrap_err();
+    assert_eq!(error.to_string(), "the owner of shared bytes panicked");
 }

@@ -6,8 +6,9 @@ mod common;
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread::ThreadId;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use common::{decode, gunzip, members, noise};
@@ -367,9 +368,58 @@ fn shared_bytes_are_let_go_chunk_by_chunk() {
         writer.write_bytes(input.clone()).unwrap_err();
         writer.finish().map(|_| ()).unwrap_err();
         // A thread may be in the middle of a chunk.
+        let begun = Instant::now();
         while !input.is_unique() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "still held");
             std::thread::yield_now();
         }
+    }
+}
+
+#[test]
+fn an_owner_of_shared_bytes_that_panics_is_an_error() {
+    struct Panicking(Vec<u8>);
+    impl AsRef<[u8]> for Panicking {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    impl Drop for Panicking {
+        fn drop(&mut self) {
+            assert_ne!(std::thread::current().name(), Some("pargzip"), "by test");
+        }
+    }
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut writer = Builder::new().chunk_size(1000).threads(2).build(Vec::new());
+        // Until it is a worker that lets go of one, while others wait for their turn.
+        let error = loop {
+            let bytes = Bytes::from_owner(Panicking(vec![1; 1000]));
+            if let Err(error) = writer.write_bytes(bytes) {
+                break error;
+            }
+        };
+        tell.send((error, writer.finish())).unwrap();
+    });
+    let (error, finished) = told
+        .recv_timeout(Duration::from_secs(10))
+        .expect("the writer waits for ever");
+    assert_eq!(error.to_string(), "the owner of shared bytes panicked");
+    assert_eq!(finished.unwrap_err().to_string(), error.to_string());
+}
+
+#[test]
+fn a_failed_writer_reads_nothing() {
+    let mut writer = Builder::new()
+        .chunk_size(10)
+        .threads(1)
+        .build(Failing::at(0));
+    writer.write_all(&[0; 100]).unwrap_err();
+    for mut rest in [&b""[..], b"not lost"] {
+        let len = rest.len();
+        let error = writer.read_from(&mut rest).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(rest.len(), len);
     }
 }
 
