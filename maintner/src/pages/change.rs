@@ -79,7 +79,7 @@ pub(super) fn page(
     })?;
     let url = href(&[project.full_name()]);
     let said = change.messages().map(|message| message.text);
-    let texts = said.chain([change.commit().message()]);
+    let texts = [change.commit().message()].into_iter().chain(said);
     let links = Links::in_project(snapshot, Some(project), texts);
     let items = change.messages().enumerate().map(|(at, message)| Item {
         at: message.date.seconds(),

@@ -93,6 +93,7 @@ pub(super) fn page(
         changes: snapshot
             .gerrit()
             .changes_of(commit)
+            .filter(|change| !change.is_private())
             .map(Link::to_change)
             .collect(),
         message: links.prose(body(commit)),
@@ -115,7 +116,11 @@ pub(super) fn url_of(
     commit: Commit<'_>,
 ) -> String {
     let gerrit = snapshot.gerrit();
-    let of_change = || gerrit.changes_of(commit).next().map(Change::project);
+    let of_change = || {
+        let mut changes = gerrit.changes_of(commit);
+        let change = changes.find(|change| !change.is_private());
+        change.map(Change::project)
+    };
     let project = project.or_else(of_change);
     let project = project.or_else(|| gerrit.projects().next());
     let name = commit.name().to_string();
@@ -123,6 +128,12 @@ pub(super) fn url_of(
         Some(project) => href(&[project.full_name(), "commit", &name]),
         None => href(&["-/commit", &name]),
     }
+}
+
+/// Whether a commit is known from private changes only.
+pub(super) fn is_private(snapshot: &Snapshot, commit: Commit<'_>) -> bool {
+    let mut changes = snapshot.gerrit().changes_of(commit).peekable();
+    changes.peek().is_some() && changes.all(Change::is_private)
 }
 
 /// The files of a commit, and how many there are in words.

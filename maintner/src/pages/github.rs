@@ -221,8 +221,11 @@ pub(super) fn issue(
     let said = issue.comments().map(|comment| comment.body());
     let said = said.chain(issue.reviews().map(|review| review.body()));
     let said = said.chain(deeds.iter().map(String::as_str));
-    let links = Links::in_repo(snapshot, repo, said.chain([issue.body()]));
+    let said = said.chain(issue.events().map(|event| event.commit_id()));
+    let links = Links::in_repo(snapshot, repo, [issue.body()].into_iter().chain(said));
     let prose = |text: &str| links.prose(text.trim_end());
+    // First, as the links of a page are so many and no more.
+    let body = prose(issue.body());
     let mut items: Vec<Item> = issue
         .comments()
         .map(|comment| Item {
@@ -252,14 +255,18 @@ pub(super) fn issue(
         id: String::new(),
         is_said: false,
         who: login(event.actor()),
-        what: prose(deed),
+        what: match event.commit_id() {
+            "" => prose(deed),
+            commit => format!("{} {}", prose(deed), links.commit(commit)),
+        },
         when: maybe_time(event.created()),
         text: String::new(),
     }));
     items.sort_by_key(|item| item.at);
     let changes = snapshot
         .gerrit()
-        .changes_mentioning(repo.owner(), repo.name(), number);
+        .changes_mentioning(repo.owner(), repo.name(), number)
+        .filter(|change| !change.is_private());
     let assignees: Vec<_> = issue
         .assignees()
         .map(|user| LabelLink {
@@ -295,12 +302,12 @@ pub(super) fn issue(
             url: search(repo, &term("milestone", milestone.title())),
         }),
         changes: changes.map(Link::to_change).collect(),
-        body: prose(issue.body()),
+        body,
         items,
     })
 }
 
-/// What somebody did, in words.
+/// What somebody did, in words; not with which commit.
 fn deed(event: Event<'_>) -> String {
     let mut what = event.kind().replace('_', " ");
     let details = [
@@ -309,7 +316,6 @@ fn deed(event: Event<'_>) -> String {
         event.assignee().map(|user| user.login().to_owned()),
         event.reviewer().map(|user| user.login().to_owned()),
         event.team_reviewer().map(|team| team.slug().to_owned()),
-        Some(event.commit_id().to_owned()),
     ];
     for detail in details
         .into_iter()

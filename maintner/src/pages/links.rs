@@ -1,6 +1,12 @@
 //! Somebody's text as HTML, with links to what it names.
 
-use std::{collections::HashMap, fmt::Write};
+use std::{
+    borrow::Cow,
+    cell::{Cell, RefCell},
+    collections::{HashMap, HashSet},
+    fmt::Write,
+    rc::Rc,
+};
 
 use super::{
     change::Link,
@@ -10,8 +16,11 @@ use super::{
 };
 use crate::corpus::{Change, Commit, Hash, Issue, Project, Repo, Snapshot};
 
-/// Names in one text that are looked up; those behind stay text.
-const MOST: usize = 10_000;
+/// Links on one page, and names on it that turn out to lead nowhere; what comes behind stays text.
+const MOST: usize = 3000;
+
+/// Characters of a title that are shown where a link is pointed at.
+const TOOLTIP: usize = 100;
 
 /// Digits that are shown of a commit's name.
 const SHORT: usize = 10;
@@ -19,7 +28,8 @@ const SHORT: usize = 10;
 /// Where Go's reviews are.
 const GO_SERVER: &str = "go.googlesource.com";
 
-/// What names in the texts of a page lead to. Only to what is there.
+/// What names in the texts of a page lead to. Only to what is there, and all may see. One for all texts of a page: they
+/// share what was looked up, and how many links there may be.
 pub(super) struct Links<'s> {
     snapshot: &'s Snapshot,
     /// Whose issues bare numbers mean.
@@ -28,6 +38,10 @@ pub(super) struct Links<'s> {
     projects: Vec<Project<'s>>,
     /// Commits by what the texts call them; none if several could be meant.
     commits: HashMap<String, Option<Commit<'s>>>,
+    /// What was looked up, by how the texts write it.
+    known: RefCell<HashMap<String, Option<Rc<Target>>>>,
+    /// How many of [`MOST`] there may yet be.
+    left: Cell<usize>,
 }
 
 /// What a name leads to.
@@ -69,17 +83,20 @@ impl<'s> Links<'s> {
         project: Option<Project<'s>>,
         texts: impl IntoIterator<Item = &'t str>,
     ) -> Self {
-        let named = texts.into_iter().flat_map(|text| names(text).take(MOST));
+        let named = texts.into_iter().flat_map(names);
         let digits = named.filter_map(|(_, name)| match name {
             Name::Commit(digits) => Some(digits),
             _ => None,
         });
+        let digits: HashSet<&str> = digits.collect();
         Self {
             snapshot,
             repo,
             project,
             projects: snapshot.gerrit().projects().collect(),
             commits: named_so(snapshot, digits),
+            known: RefCell::default(),
+            left: Cell::new(MOST),
         }
     }
 
@@ -87,29 +104,57 @@ impl<'s> Links<'s> {
     pub(super) fn prose(&self, text: &str) -> String {
         let mut html = String::with_capacity(text.len() + 64);
         let mut done = 0;
-        for (range, name) in names(text).take(MOST) {
-            let shown = match name {
-                // The rest of a whole name tells nobody anything.
-                Name::Commit(digits) if digits.len() == 40 => &digits[..SHORT],
-                _ => &text[range.clone()],
-            };
-            let (address, more) = match (self.find(name), name) {
-                (Some(Target { url, title }), _) => (url, format!("title=\"{}\"", escape(&title))),
-                (None, Name::Address(address)) => {
-                    (address.to_owned(), "rel=\"noreferrer nofollow\"".to_owned())
-                }
-                (None, _) => continue,
-            };
-            let (before, address) = (escape(&text[done..range.start]), escape(&address));
-            let _ = write!(
-                html,
-                "{before}<a href=\"{address}\" {more}>{}</a>",
-                escape(shown)
-            );
-            done = range.end;
+        for (range, name) in names(text) {
+            if self.left.get() == 0 {
+                break;
+            }
+            if let Some(link) = self.link(&text[range.clone()], name) {
+                html.push_str(&escape(&text[done..range.start]));
+                html.push_str(&link);
+                done = range.end;
+            }
         }
         html.push_str(&escape(&text[done..]));
         html
+    }
+
+    /// A commit as HTML: the beginning of its name, as a link if it is there.
+    pub(super) fn commit(&self, name: &str) -> String {
+        let is_one = matches!(names(name).next(), Some((_, Name::Commit(all))) if all == name);
+        let link = is_one.then(|| self.link(name, Name::Commit(name)));
+        link.flatten()
+            .unwrap_or_else(|| escape(&name.chars().take(SHORT).collect::<String>()))
+    }
+
+    /// The link that a name is, if it leads anywhere and there may be one more.
+    fn link(&self, written: &str, name: Name<'_>) -> Option<String> {
+        let left = self.left.get().checked_sub(1)?;
+        let known = self.known.borrow().get(written).cloned();
+        let is_new = known.is_none();
+        let target = known.unwrap_or_else(|| {
+            let target = self.find(name).map(Rc::new);
+            let mut known = self.known.borrow_mut();
+            known.insert(written.to_owned(), target.clone());
+            target
+        });
+        let is_link = target.is_some() || matches!(name, Name::Address(_));
+        if is_link || is_new {
+            self.left.set(left);
+        }
+        let (address, more) = match (target.as_deref(), name) {
+            (Some(Target { url, title }), _) => {
+                (url.as_str(), format!("title=\"{}\"", escape(&cut(title))))
+            }
+            (None, Name::Address(address)) => (address, "rel=\"noreferrer nofollow\"".to_owned()),
+            (None, _) => return None,
+        };
+        let shown = match name {
+            // The rest of a whole name tells nobody anything.
+            Name::Commit(digits) if digits.len() == 40 => &digits[..SHORT],
+            _ => written,
+        };
+        let (address, shown) = (escape(address), escape(shown));
+        Some(format!("<a href=\"{address}\" {more}>{shown}</a>"))
     }
 
     fn find(&self, name: Name<'_>) -> Option<Target> {
@@ -185,17 +230,27 @@ impl<'s> Links<'s> {
     }
 }
 
+/// The beginning of a title.
+fn cut(title: &str) -> Cow<'_, str> {
+    match title.char_indices().nth(TOOLTIP) {
+        Some((at, _)) => format!("{}…", &title[..at]).into(),
+        None => title.into(),
+    }
+}
+
 /// The commits that are called so: found with one look at all commits, if names are short.
-fn named_so<'s, 't>(
+fn named_so<'s>(
     snapshot: &'s Snapshot,
-    digits: impl Iterator<Item = &'t str>,
+    digits: HashSet<&str>,
 ) -> HashMap<String, Option<Commit<'s>>> {
     let mut found = HashMap::new();
     let mut short: Vec<&str> = Vec::new();
     for digits in digits {
         match Hash::parse(digits) {
             Some(name) => {
-                found.insert(digits.to_owned(), snapshot.commits().get(name));
+                let commit = snapshot.commits().get(name);
+                let commit = commit.filter(|&commit| !commit::is_private(snapshot, commit));
+                found.insert(digits.to_owned(), commit);
             }
             None => short.push(digits),
         }
@@ -203,8 +258,6 @@ fn named_so<'s, 't>(
     if short.is_empty() {
         return found;
     }
-    short.sort_unstable();
-    short.dedup();
     // By their first 7 digits, which all of them have.
     let mut begin: HashMap<u32, Vec<&str>> = HashMap::new();
     for digits in short {
@@ -217,6 +270,9 @@ fn named_so<'s, 't>(
         let Some(digits) = begin.get(&(u32::from_be_bytes([a, b, c, d]) >> 4)) else {
             continue;
         };
+        if commit::is_private(snapshot, commit) {
+            continue;
+        }
         let name = commit.name().to_string();
         for digits in digits.iter().filter(|digits| name.starts_with(*digits)) {
             let meant = found.entry((*digits).to_owned());

@@ -1,9 +1,14 @@
+use askama::Template;
 use bytes::Bytes;
 use prost::Message;
 
 use super::*;
 use crate::{
-    proto::{GerritMutation, GitCommit, GitRef, GithubIssueMutation, Mutation},
+    pages::Base,
+    proto::{
+        GerritMutation, GitCommit, GitRef, GithubCommit, GithubIssueEvent, GithubIssueMutation,
+        Mutation,
+    },
     reclog::Header,
 };
 
@@ -26,6 +31,25 @@ fn issue(owner: &str, repo: &str, number: i32, title: &str) -> Mutation {
         }),
         ..Default::default()
     }
+}
+
+/// That issues are closed by commits.
+fn closed(number: i32, commits: &[&str]) -> Mutation {
+    let mut mutation = issue("golang", "go", number, "closed");
+    let event = commits
+        .iter()
+        .zip(1..)
+        .map(|(commit, id)| GithubIssueEvent {
+            id,
+            event_type: "closed".into(),
+            commit: Some(GithubCommit {
+                commit_id: (*commit).into(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        });
+    mutation.github_issue.as_mut().unwrap().event = event.collect();
+    mutation
 }
 
 /// A project with commits of these names and subjects, and changes for some.
@@ -71,6 +95,8 @@ fn project(name: &str, commits: &[(&str, &str)], changes: &[(i32, &str, &str)]) 
 const A: &str = "abcdef0123456789abcdef0123456789abcdef01";
 const B: &str = "abcdef0999999999abcdef0123456789abcdef01";
 const C: &str = "cccccccccccccccccccccccccccccccccccccccc";
+/// Of a private change only.
+const D: &str = "dddddddddddddddddddddddddddddddddddddddd";
 
 fn snapshot() -> Snapshot {
     let go = "go.googlesource.com/go";
@@ -78,11 +104,17 @@ fn snapshot() -> Snapshot {
     let all = [
         issue("golang", "go", 5, "a <b>\"title\""),
         issue("golang", "go", 6, ""),
+        issue("golang", "go", 8, &"<é".repeat(100)),
+        closed(9, &[A, C, D, &"e".repeat(40), "é<é<é<é<é<é<é"]),
         issue("o", "my.repo", 7, "other"),
         project(
             go,
-            &[(A, "all: a <i>"), (B, "all: b")],
-            &[(100, A, ""), (101, B, secret)],
+            &[
+                (A, "all: a <i>\n\nUpdates golang/go#5"),
+                (B, "all: b"),
+                (D, "all: secret\n\nUpdates golang/go#5"),
+            ],
+            &[(100, A, ""), (101, B, secret), (102, D, secret)],
         ),
         project("go.googlesource.com/net", &[], &[(200, B, "")]),
         project("other.org/x", &[(C, "x: c")], &[(100, C, ""), (300, C, "")]),
@@ -162,6 +194,8 @@ fn nothing_leads_to_what_is_not_there() {
         "CL 101 CL 300 CL 999 golang.org/cl/101 golang.org/cl/300 go.dev/issue/6",
         // Two commits are called so; none is.
         "abcdef0 1234567 ffffffffffffffffffffffffffffffffffffffff",
+        // Of a private change.
+        "CL 102 ddddddd dddddddddd dddddddddddddddddddddddddddddddddddddddd",
     ] {
         assert_eq!(in_go(&snapshot, text), text);
     }
@@ -193,7 +227,7 @@ fn a_bare_number_means_something_in_its_own_place_only() {
     let shown = Links::in_project(&snapshot, None, [B, text]).prose(B);
     assert_eq!(
         linked(&shown),
-        [format!("/go.googlesource.com/go/commit/{B}")]
+        [format!("/go.googlesource.com/net/commit/{B}")]
     );
 }
 
@@ -249,4 +283,106 @@ fn text_cannot_become_markup() {
             );
         }
     }
+}
+
+fn base() -> Base {
+    Base {
+        title: String::new(),
+        site: "".into(),
+        query: String::new(),
+        version: "",
+        generation: 0,
+        log: false,
+    }
+}
+
+#[test]
+fn a_page_has_so_many_links_and_no_more() {
+    let snapshot = snapshot();
+    let repo = snapshot.github().repo("golang", "go").unwrap();
+    let count = |links: &Links<'_>, text: &str| {
+        let html = links.prose(text);
+        assert!(html.ends_with(" end"), "all of it is there");
+        linked(&html).len()
+    };
+    // Few for a text each, too many for a page.
+    let text = "#8 https://x.org/ abcdef01 ".repeat(100) + "end";
+    let links = Links::in_repo(&snapshot, repo, [&*text]);
+    let made: usize = (0..100).map(|_| count(&links, &text)).sum();
+    assert_eq!(made, MOST);
+    assert_eq!(links.prose("#8"), "#8");
+    assert_eq!(links.commit(A), &A[..SHORT]);
+
+    // What leads nowhere is looked up once, and so often in all.
+    let links = Links::in_repo(&snapshot, repo, []);
+    assert_eq!(count(&links, &("#4 CL 999 ".repeat(MOST) + "end")), 0);
+    assert_eq!(
+        (links.left.get(), links.known.borrow().len()),
+        (MOST - 2, 2)
+    );
+    let mut others = String::new();
+    for number in 1_000_000..1_000_000 + 2 * MOST {
+        let _ = write!(others, "CL {number} ");
+    }
+    assert_eq!(count(&links, &("#5 ".to_owned() + &others + "#5 end")), 1);
+    assert_eq!((links.left.get(), links.known.borrow().len()), (0, MOST));
+}
+
+#[test]
+fn a_tooltip_has_the_beginning_of_a_title() {
+    let snapshot = snapshot();
+    let title = "open: ".to_owned() + &"<é".repeat((TOOLTIP - 6) / 2) + "…";
+    assert_eq!(
+        in_go(&snapshot, "#8"),
+        format!(
+            "<a href=\"/golang/go/8\" title=\"{}\">#8</a>",
+            escape(&title)
+        )
+    );
+}
+
+#[test]
+fn commits_of_events_are_shown_by_ten_digits() {
+    let snapshot = snapshot();
+    let page = github::issue(&snapshot, base(), "golang", "go", 9).unwrap();
+    let shown = page.render().unwrap();
+    for commit in [
+        format!(
+            "closed <a href=\"/go.googlesource.com/go/commit/{A}\" title=\"all: a &lt;i&gt;\">abcdef0123</a> "
+        ),
+        // Known, from elsewhere.
+        format!("title=\"x: c\">{}</a> ", &C[..10]),
+        format!("closed {} ", &D[..10]),
+        "closed eeeeeeeeee ".to_owned(),
+        "closed é&lt;é&lt;é&lt;é&lt;é&lt; ".to_owned(),
+    ] {
+        assert!(shown.contains(&commit), "{commit}: {shown}");
+    }
+}
+
+#[test]
+fn private_changes_are_not_listed() {
+    let snapshot = snapshot();
+    let page = github::issue(&snapshot, base(), "golang", "go", 5).unwrap();
+    let shown = page.render().unwrap();
+    assert!(shown.contains(">100: all: a "), "{shown}");
+    assert!(
+        !shown.contains("secret") && !shown.contains("/102"),
+        "{shown}"
+    );
+
+    let project = snapshot.gerrit().project("go.googlesource.com", "net");
+    let page = commit::page(&snapshot, project, base(), B).unwrap();
+    let shown = page.render().unwrap();
+    assert!(
+        shown.contains(">200: all: b<") && !shown.contains("101"),
+        "{shown}"
+    );
+
+    // Where those who see it have it.
+    let url = |name: &str| {
+        let commit = snapshot.commits().get(Hash::parse(name).unwrap());
+        commit::url_of(&snapshot, None, commit.unwrap())
+    };
+    assert_eq!(url(B), format!("/go.googlesource.com/net/commit/{B}"));
 }
