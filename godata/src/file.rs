@@ -5,7 +5,7 @@ use std::{collections::VecDeque, fs, io, path::Path};
 use bytes::Bytes;
 use maintner::{
     log::{Batch, Event, Segment, Source, SourceError},
-    reclog::Records,
+    reclog::{Records, find_record},
 };
 
 /// Tells a log as it is now, without a record at its end that is not all there. It will not grow.
@@ -23,9 +23,11 @@ impl OneFile {
             _ => Bytes::from_owner(mmap_guard::map_file(path)?),
         };
         let mut records = Records::new(&bytes, 0);
-        // Other damage is told by whoever applies it.
+        // Other damage is told by whoever applies it; so is a wrong length that reaches beyond the end,
+        // which looks torn, but has whole records behind it.
         if let Some(Err(error)) = records.find(Result::is_err)
             && error.is_torn()
+            && find_record(&bytes, 0, error.offset() as usize).is_none()
         {
             tracing::warn!(path = %path.display(), %error, "a log's end is passed over");
             bytes.truncate(error.offset() as usize);

@@ -13,7 +13,7 @@ use godata::{
             server::LogServer,
         },
         proto::{GithubIssueMutation, Mutation},
-        reclog::Header,
+        reclog::{Header, Records},
         testing::History,
     },
 };
@@ -290,6 +290,29 @@ async fn a_file_with_a_torn_end_opens_like_a_folder() {
     fs::write(&file, "REC@0+5=hell").unwrap();
     let opened = options(dir.path()).open(file.to_str().unwrap()).await;
     assert_eq!(opened.unwrap().snapshot().log_bytes(), 0);
+}
+
+#[tokio::test]
+async fn damage_in_the_middle_is_no_torn_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = History::new(6).log(20_000);
+    // A length that reaches beyond the end of the file; all that follows keeps its place.
+    let second = 1 + log[1..].windows(4).position(|at| at == b"REC@").unwrap();
+    let equals = second + log[second..].iter().position(|&b| b == b'=').unwrap();
+    log[equals..equals + 4].copy_from_slice(b"fff=");
+    let told = Records::new(&log, 0).find_map(Result::err);
+    assert!(told.is_some_and(|error| error.is_torn()));
+    for name in ["any.mutlog", "folder/maintner-2018-07-09.mutlog"] {
+        let file = dir.path().join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, &log).unwrap();
+        let path = match name.starts_with("folder") {
+            true => file.parent().unwrap(),
+            false => &file,
+        };
+        let opened = options(dir.path()).open(path.to_str().unwrap()).await;
+        assert!(opened.is_err(), "{name}");
+    }
 }
 
 #[tokio::test]

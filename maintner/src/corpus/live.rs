@@ -311,8 +311,11 @@ impl<S: Source> Follower<S> {
     fn load(&mut self, segments: Vec<Segment>) {
         let (held, waits) = (self.held.take(), Arc::downgrade(&self.waits));
         self.hand_over(false, true, move |Writing { writer, files }| {
-            if let (Some(files), Some(held)) = (files.as_mut(), held) {
-                files.load(writer, held, &segments, &waits)?;
+            if let (Some(files), Some(held)) = (files.as_mut(), held)
+                && !files.load(writer, held, &segments, &waits)?
+            {
+                // The corpus may outlive its follower: a part is not for its readers.
+                return Ok(());
             }
             writer.publish();
             if let Some(files) = files {

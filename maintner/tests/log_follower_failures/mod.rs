@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use maintner::log::{FollowError, FollowOptions, Follower, Segment, Source, SourceError};
+use maintner::log::{Event, FollowError, FollowOptions, Follower, Segment, Source, SourceError};
 
 use crate::{
     follow, follower, log,
@@ -218,6 +218,30 @@ async fn a_server_that_talks_nonsense_is_named() {
         let error = Follower::new(url, cache.path(), FollowOptions::default());
         assert!(matches!(error, Err(FollowError::Url { .. })), "{url}");
     }
+}
+
+#[tokio::test]
+async fn an_empty_segment_at_the_end_is_not_asked_for() {
+    let log = log();
+    log.append_now(&[payload(1, 100)]).unwrap();
+    let cache = tempfile::tempdir().unwrap();
+    let peer = Peer::serve(log.feed()).await;
+    let segments = [log.feed().segments()[0], Segment::of(1, b"")];
+    let entries = segments.map(|Segment { number, size, sha224 }| {
+        format!(
+            "{{\"number\":{number},\"size\":{size},\"sha224\":\"{sha224}\",\"url\":\"/logs/{number}\"}}"
+        )
+    });
+    peer.fail_index([Fault::Say(format!("[{}]", entries.join(",")))]);
+    let mut follower = follower(&peer, cache.path());
+    let event = follower.next().await.unwrap();
+    assert!(matches!(event, Event::Batch(_)), "{event:?}");
+    let event = follower.next().await.unwrap();
+    assert!(
+        matches!(&event, Event::CaughtUp { segments: told } if *told == segments),
+        "{event:?}"
+    );
+    assert_eq!(peer.segment_requests().len(), 1);
 }
 
 #[tokio::test]

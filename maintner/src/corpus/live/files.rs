@@ -53,14 +53,14 @@ impl Files {
     }
 
     /// Lets the writer know all that was held of a log, with the help of a file if there is one that
-    /// fits. Ends early when nobody waits any more. Blocks.
+    /// fits. Whether it does: it ends early when nobody waits any more. Blocks.
     pub(super) fn load(
         &mut self,
         writer: &mut Writer,
         held: Held,
         segments: &[Segment],
         waits: &Weak<()>,
-    ) -> Result<(), ApplyError> {
+    ) -> Result<bool, ApplyError> {
         let rest = match self.dir.find(segments, &held.batches) {
             Ok((checkpoint, rest, file)) => {
                 tracing::debug!(file = %file.display(), "beginning with a snapshot file");
@@ -75,14 +75,14 @@ impl Files {
         self.known = writer.log_bytes();
         for batch in rest {
             if waits.strong_count() == 0 {
-                return Ok(());
+                return Ok(false);
             }
             writer.apply(batch.segment, batch.offset, &batch.bytes)?;
         }
         for (segment, bytes) in held.mapped {
             writer.remap(segment, &bytes);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The writer knows all of this log for the first time, and has published it.

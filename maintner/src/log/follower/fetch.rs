@@ -121,11 +121,13 @@ impl Fetcher {
             (Fetched::Growing(part), lacks_next) => {
                 (self.complete(remote, part).await?, lacks_next)
             }
-            (sealed, _) => return Ok(sealed),
+            (sealed, _) => {
+                self.set_ahead(None);
+                return Ok(sealed);
+            }
         };
-        if let Some(next) = next.filter(|_| lacks_next) {
-            self.ask_ahead(next);
-        }
+        let next = next.filter(|next| lacks_next && next.segment.size > 0);
+        self.set_ahead(next.map(|next| self.ask_ahead(next)));
         if !is_sealed {
             return Ok(Fetched::Growing(part));
         }
@@ -134,13 +136,18 @@ impl Fetcher {
         Ok(Fetched::Sealed(bytes))
     }
 
-    fn ask_ahead(&self, remote: &Remote) {
+    /// What is asked ahead from now on. The answer to what was before is of no use: another process
+    /// has fetched it.
+    pub(super) fn set_ahead(&self, ahead: Option<Ahead>) {
+        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = ahead;
+    }
+
+    fn ask_ahead(&self, remote: &Remote) -> Ahead {
         let (server, remote) = (self.server.clone(), remote.clone());
         let segment = remote.segment;
         let mut answer = JoinSet::new();
         answer.spawn(async move { server.segment(&remote, 0).await });
-        let ahead = Ahead { segment, answer };
-        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = Some(ahead);
+        Ahead { segment, answer }
     }
 
     /// The answer to what was asked ahead, if it was for this. If it failed, the server is asked again.
@@ -263,3 +270,6 @@ pub(super) async fn blocking<T: Send + 'static>(
         Err(failed("use the copy of", Path::new("a log"))(panicked))
     })
 }
+
+#[cfg(test)]
+mod tests;

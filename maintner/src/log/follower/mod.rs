@@ -58,8 +58,9 @@ impl Default for FollowOptions {
 /// Follows a log on a server: one of this crate, or the original's.
 ///
 /// What is fetched is kept in a directory, which several processes may share, followers of the
-/// original among them: nothing is fetched twice. Without a server, a follower begins with what is
-/// there.
+/// original among them: what is there is not fetched again. Only the server may be asked for the next
+/// segment while another process begins to fetch it; then that answer is let go unread. Without a
+/// server, a follower begins with what is there.
 ///
 /// Failures that may pass are tried again: five times for news of the log, ten times for a
 /// segment, with waits of 1, 4, 9, … seconds; then [`next`](Source::next) fails, and the follower
@@ -216,7 +217,9 @@ impl State {
     async fn run(mut self: Box<Self>, events: mpsc::Sender<Result<Event, SourceError>>) {
         let to = Teller(events);
         loop {
-            if let Err(error) = self.round(&to).await {
+            let told = self.round(&to).await;
+            self.fetcher.set_ahead(None);
+            if let Err(error) = told {
                 let _ = to.0.send(Err(error)).await;
                 tokio::time::sleep(self.fetcher.retry).await;
             }

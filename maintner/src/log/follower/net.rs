@@ -131,7 +131,7 @@ impl Server {
         })
     }
 
-    /// Asks for the bytes of a segment from `start` on. Gives the answer, and where it starts.
+    /// Asks for the bytes of a segment from `start` on, of which there is at least one. Gives the answer, and where it starts.
     pub(super) async fn segment(
         &self,
         remote: &Remote,

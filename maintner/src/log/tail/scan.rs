@@ -16,7 +16,7 @@ use crate::{
         files::map,
         names::{self, Name},
     },
-    reclog::Records,
+    reclog::{Records, find_record},
 };
 
 /// How often a directory is looked at before it is believed that files are gone.
@@ -283,13 +283,18 @@ impl Scan {
 }
 
 /// How far a segment has whole records, which is to its end unless an append was interrupted or is
-/// under way.
+/// under way. A wrong length in the middle, behind which there are whole records, is neither.
 fn whole(segment: u32, bytes: &[u8], offset: u64) -> Result<u64, SourceError> {
     let mut records = Records::new(bytes, offset);
     for record in records.by_ref() {
         match record {
             Ok(_) => {}
-            Err(error) if error.is_torn() => break,
+            Err(error)
+                if error.is_torn()
+                    && find_record(bytes, offset, (error.offset() - offset) as usize).is_none() =>
+            {
+                break;
+            }
             Err(source) => return Err(SourceError::Damaged { segment, source }),
         }
     }

@@ -9,7 +9,7 @@ use std::{
 use super::*;
 use crate::{
     corpus::{
-        Snapshot,
+        Corpus, Snapshot,
         live::{Follower, Hand},
     },
     log::{Event, MemoryLog, Source, SourceError},
@@ -334,7 +334,9 @@ async fn a_start_that_is_dropped_anywhere_loses_nothing() {
         }
         if polls % 3 == 0 {
             // All of it, while it loads, or saves.
+            let corpus = follower.corpus().clone();
             drop(follower);
+            all_or_nothing(&corpus, &log).await;
         } else if polls % 3 == 1 && !is_ready {
             compare(&follower.catch_up().await.unwrap(), &log);
         } else {
@@ -343,6 +345,52 @@ async fn a_start_that_is_dropped_anywhere_loses_nothing() {
     }
     start(&log, dir).await;
     assert_eq!(folder.known().pop(), Some(log.feed().len()));
+}
+
+/// What readers see of a corpus whose follower was dropped before it followed.
+async fn all_or_nothing(corpus: &Corpus, log: &MemoryLog) {
+    assert!(corpus.newer_than(u64::MAX).await.is_none());
+    let snapshot = corpus.snapshot();
+    if snapshot.generation() > 0 {
+        compare(&snapshot, log);
+    }
+}
+
+#[test]
+fn a_follower_that_is_dropped_while_it_loads_publishes_no_part() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(1)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let (folder, log) = (Folder::new(), log(9, 100_000));
+        start(&log, folder.dir()).await;
+        // Of this log and this program by its name, so that the log is held, but it does not fit.
+        for (_, path) in folder.files() {
+            let mut bytes = fs::read(&path).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            fs::write(&path, bytes).unwrap();
+        }
+        let files = folder.files();
+        let mut follower = Follower::open(Told(events(&log, 0)), folder.dir());
+        let corpus = follower.corpus().clone();
+        // The one thread has something else to do until the follower is gone.
+        let (go, wait) = std::sync::mpsc::channel();
+        let busy = tokio::task::spawn_blocking(move || wait.recv());
+        {
+            let mut call = pin!(follower.catch_up());
+            let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            assert!(polled.is_pending());
+        }
+        assert!(follower.source.0.is_empty() && matches!(follower.writer, Hand::Away(_)));
+        drop(follower);
+        go.send(()).unwrap();
+        busy.await.unwrap().unwrap();
+        assert!(corpus.newer_than(u64::MAX).await.is_none());
+        assert_eq!(corpus.snapshot().generation(), 0);
+        assert_eq!(folder.files(), files, "nor is one saved");
+    });
 }
 
 #[tokio::test]
