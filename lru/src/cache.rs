@@ -122,7 +122,8 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
             let hash = config.hash(&key);
             let mut core = core.lock();
             if core.is_plain() {
-                let inserted = core.insert_plain(|key| config.hash(key), hash, key, value);
+                let found = core.prepare_plain(|key| config.hash(key), hash, &key);
+                let inserted = core.insert_plain(found, hash, key, value);
                 drop(core);
                 return config.settle(inserted);
             }
@@ -140,9 +141,10 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
         let mut out = Outbox::new();
         let entry = config.entry(key, value, ttl);
         let now = || config.now();
-        let inserted = core
-            .lock()
-            .insert(|key| config.hash(key), entry, now, &mut out);
+        let mut core = core.lock();
+        let place = core.prepare(|key| config.hash(key), &entry, now);
+        let inserted = core.insert(place, entry, &mut out);
+        drop(core);
         let old = inserted.settle(&mut out);
         config.report(out);
         old
@@ -190,7 +192,8 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
             drop(locked);
             return Ok(first);
         }
-        let inserted = locked.insert(|key| config.hash(key), entry, now, &mut out);
+        let place = locked.prepare(|key| config.hash(key), &entry, now);
+        let inserted = locked.insert(place, entry, &mut out);
         drop(locked);
         inserted.settle(&mut out);
         config.report(out);
@@ -301,11 +304,16 @@ impl<K, V, S> Cache<K, V, S> {
         V: Clone,
     {
         let Shared { core, config } = &*self.shared;
+        // Should a copy panic, those made before are dropped after the lock.
+        let (mut keys, mut values) = (Vec::new(), Vec::new());
         let core = core.lock();
         let now = core.time(|| config.now());
-        Iter::new(&core, now)
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect()
+        for (key, value) in Iter::new(&core, now) {
+            keys.push(key.clone());
+            values.push(value.clone());
+        }
+        drop(core);
+        keys.into_iter().zip(values).collect()
     }
 }
 

@@ -13,6 +13,7 @@ pub(crate) const MOST: usize = 5 << 28;
 /// The entries, and how they are found.
 ///
 /// No code of the user runs amid a change: hashes, comparisons and clocks come first, and whatever is to be dropped is handed out.
+/// Nor does any run while something of the user's is owned here, which a panic would drop under the lock.
 pub(crate) struct Core<K, V> {
     table: Table<K, V>,
     /// How many entries the table is made for.
@@ -52,6 +53,13 @@ pub(crate) struct Entry<K, V> {
     pub(crate) key: K,
     pub(crate) value: V,
     pub(crate) extra: Extra,
+}
+
+/// Where something is to be inserted, and when.
+pub(crate) struct Place {
+    /// The slot of its key, if there is one.
+    found: Option<u32>,
+    now: u64,
 }
 
 /// What is not there, or was until now, too late.
@@ -185,25 +193,38 @@ impl<K, V> Core<K, V> {
         !self.tracked && self.max_weight == 0
     }
 
+    /// As [`prepare`](Self::prepare), for a cache that is plain: the slot of the key, or room for it.
+    #[inline]
+    pub(crate) fn prepare_plain(
+        &mut self,
+        hasher: impl Fn(&K) -> u32,
+        hash: u32,
+        key: &K,
+    ) -> Option<u32>
+    where
+        K: Eq,
+    {
+        let found = self.find(hash, key);
+        if found.is_none() {
+            self.make_room(hasher);
+        }
+        found
+    }
+
     /// As [`insert`](Self::insert), for a cache that is plain.
     #[inline]
     pub(crate) fn insert_plain(
         &mut self,
-        hasher: impl Fn(&K) -> u32,
+        found: Option<u32>,
         hash: u32,
         key: K,
         value: V,
-    ) -> Plain<K, V>
-    where
-        K: Eq,
-    {
-        if let Some(at) = self.find(hash, &key) {
-            self.stats.insertions += 1;
+    ) -> Plain<K, V> {
+        self.stats.insertions += 1;
+        if let Some(at) = found {
             let old = mem::replace(self.table.touch(at), value);
             return Plain::Replaced(key, old);
         }
-        self.make_room(hasher);
-        self.stats.insertions += 1;
         if self.table.len() < self.capacity {
             self.table.push(hash, key, value);
             return Plain::New;
@@ -214,14 +235,14 @@ impl<K, V> Core<K, V> {
         Plain::Evicted(evicted)
     }
 
-    /// Inserts as the most recently used one. `out` gets what had to make room.
-    pub(crate) fn insert(
+    /// Finds the place of what is to be inserted, and makes room: all of an insertion that may panic, before the entry is
+    /// moved into it.
+    pub(crate) fn prepare(
         &mut self,
         hasher: impl Fn(&K) -> u32,
-        entry: Entry<K, V>,
+        entry: &Entry<K, V>,
         now: impl FnOnce() -> u64,
-        out: &mut Outbox<K, V>,
-    ) -> Inserted<K, V>
+    ) -> Place
     where
         K: Eq,
     {
@@ -232,14 +253,25 @@ impl<K, V> Core<K, V> {
             self.timed |= extra.deadline != u64::MAX;
         }
         let now = self.time(now);
-        if self.max_weight > 0 && extra.weight > self.max_weight {
+        if found.is_none() && !self.is_too_heavy(extra) {
+            self.make_room(hasher);
+        }
+        Place { found, now }
+    }
+
+    /// Inserts as the most recently used one, where it was [prepared](Self::prepare). `out` gets what had to make room.
+    pub(crate) fn insert(
+        &mut self,
+        place: Place,
+        entry: Entry<K, V>,
+        out: &mut Outbox<K, V>,
+    ) -> Inserted<K, V> {
+        let Place { found, now } = place;
+        if self.is_too_heavy(entry.extra) {
             self.stats.rejections += 1;
             let old = found.and_then(|at| self.remove_live(at, now, out));
             let Entry { key, value, .. } = entry;
             return Inserted::Rejected { key, value, old };
-        }
-        if found.is_none() {
-            self.make_room(hasher);
         }
         self.stats.insertions += 1;
         match found {
@@ -470,6 +502,12 @@ impl<K, V> Core<K, V> {
     /// The time, if it matters to any entry.
     pub(crate) fn time(&self, now: impl FnOnce() -> u64) -> u64 {
         if self.timed { now() } else { 0 }
+    }
+
+    /// Whether an entry weighs more than all may.
+    #[inline]
+    fn is_too_heavy(&self, extra: Extra) -> bool {
+        self.max_weight > 0 && extra.weight > self.max_weight
     }
 
     fn keep_extras(&mut self) {

@@ -103,9 +103,9 @@ impl<K: Hash + Eq, V, S: BuildHasher> Lru<K, V, S> {
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         if self.config.is_plain() && self.core.is_plain() {
             let hash = self.config.hash(&key);
-            let inserted = self
-                .core
-                .insert_plain(|key| self.config.hash(key), hash, key, value);
+            let hasher = |key: &K| self.config.hash(key);
+            let found = self.core.prepare_plain(hasher, hash, &key);
+            let inserted = self.core.insert_plain(found, hash, key, value);
             return self.config.settle(inserted);
         }
         self.insert_for(key, value, None)
@@ -120,9 +120,9 @@ impl<K: Hash + Eq, V, S: BuildHasher> Lru<K, V, S> {
         let mut out = Outbox::new();
         let entry = self.config.entry(key, value, ttl);
         let now = || self.config.now();
-        let inserted = self
-            .core
-            .insert(|key| self.config.hash(key), entry, now, &mut out);
+        let hasher = |key: &K| self.config.hash(key);
+        let place = self.core.prepare(hasher, &entry, now);
+        let inserted = self.core.insert(place, entry, &mut out);
         let old = inserted.settle(&mut out);
         self.config.report(out);
         old
@@ -156,9 +156,9 @@ impl<K: Hash + Eq, V, S: BuildHasher> Lru<K, V, S> {
         let mut out = Outbox::new();
         let entry = self.config.entry(key, value, None);
         let now = || self.config.now();
-        let inserted = self
-            .core
-            .insert(|key| self.config.hash(key), entry, now, &mut out);
+        let hasher = |key: &K| self.config.hash(key);
+        let place = self.core.prepare(hasher, &entry, now);
+        let inserted = self.core.insert(place, entry, &mut out);
         self.config.report(out);
         Ok(match inserted {
             Inserted::Rejected { value, .. } => Held::Passed(value),
