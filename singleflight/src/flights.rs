@@ -77,16 +77,12 @@ pub(crate) enum Role<V> {
     Follower(At, Arc<Seats<V>>),
 }
 
-/// How an execution stood when it ended.
-pub(crate) struct Ended<V> {
+/// An execution that was taken out of the table. To be dropped when that is not locked and those who wait have been told: a
+/// key may panic then.
+pub(crate) struct Ended<K, V> {
     pub(crate) joined: bool,
     pub(crate) seats: Option<Arc<Seats<V>>>,
-}
-
-/// What was taken out of the table, to be dropped when that is not locked.
-struct Removed<K, V> {
-    key: Option<K>,
-    ended: Ended<V>,
+    _key: Option<K>,
     stop: Option<AbortHandle>,
 }
 
@@ -180,15 +176,12 @@ impl<K, V> Flights<K, V> {
 
     /// The execution has ended. From now on nobody joins it; the result may be published.
     #[inline(always)]
-    pub(crate) fn end(&self, at: At) -> Ended<V> {
+    pub(crate) fn end(&self, at: At) -> Ended<K, V> {
         let mut table = self.table.lock();
-        let Removed { key, ended, stop } = match table.lone.is(at) {
+        match table.lone.is(at) {
             true => table.lone.clear(),
             false => table.remove(at),
-        };
-        drop(table);
-        drop((key, stop));
-        ended
+        }
     }
 
     /// A caller has gone away. If nobody is left, the execution is stopped.
@@ -200,9 +193,9 @@ impl<K, V> Flights<K, V> {
             return;
         }
         // Under the same lock as the count: nobody joins an execution that is being stopped.
-        let removed = table.remove(at);
+        let ended = table.remove(at);
         drop(table);
-        if let Some(stop) = removed.stop {
+        if let Some(stop) = &ended.stop {
             stop.abort();
         }
     }
@@ -324,7 +317,7 @@ impl<K, V> Table<K, V> {
 
     /// Removes this very execution, wherever it is; a successor under the same key stays.
     #[inline(never)]
-    fn remove(&mut self, at: At) -> Removed<K, V> {
+    fn remove(&mut self, at: At) -> Ended<K, V> {
         if self.lone.is(at) {
             return self.lone.clear();
         }
@@ -334,12 +327,12 @@ impl<K, V> Table<K, V> {
             .find_entry(at.hash, |(_, flight)| is_it(flight))
         {
             let ((key, flight), _) = entry.remove();
-            return flight.removed(Some(key));
+            return flight.ended(Some(key));
         }
         match self.forgotten.iter().position(is_it) {
-            Some(n) => self.forgotten.swap_remove(n).removed(None),
+            Some(n) => self.forgotten.swap_remove(n).ended(None),
             // It was stopped.
-            None => Flight::new(at, false).removed(None),
+            None => Flight::new(at, false).ended(None),
         }
     }
 }
@@ -352,13 +345,11 @@ impl<K, V> Lone<K, V> {
     }
 
     #[inline]
-    fn clear(&mut self) -> Removed<K, V> {
-        Removed {
-            key: self.key.take(),
-            ended: Ended {
-                joined: self.flight.joined,
-                seats: self.flight.seats.take(),
-            },
+    fn clear(&mut self) -> Ended<K, V> {
+        Ended {
+            joined: self.flight.joined,
+            seats: self.flight.seats.take(),
+            _key: self.key.take(),
             stop: self.flight.stop.take(),
         }
     }
@@ -377,13 +368,11 @@ impl<V> Flight<V> {
         }
     }
 
-    fn removed<K>(self, key: Option<K>) -> Removed<K, V> {
-        Removed {
-            key,
-            ended: Ended {
-                joined: self.joined,
-                seats: self.seats,
-            },
+    fn ended<K>(self, key: Option<K>) -> Ended<K, V> {
+        Ended {
+            joined: self.joined,
+            seats: self.seats,
+            _key: key,
             stop: self.stop,
         }
     }
@@ -467,10 +456,10 @@ impl<'a, K, V> Duty<'a, K, V> {
         V: Clone,
     {
         self.done = true;
-        let Ended { joined, seats } = self.flights.end(self.at);
-        match seats {
-            None => result.map(|value| (value, joined)),
-            Some(seats) => share(&seats, result, joined),
+        let ended = self.flights.end(self.at);
+        match &ended.seats {
+            None => result.map(|value| (value, ended.joined)),
+            Some(seats) => share(seats, result, ended.joined),
         }
     }
 }
@@ -486,9 +475,9 @@ impl<K, V> Drop for Duty<'_, K, V> {
 
 #[cold]
 fn cancel<K, V>(flights: &Flights<K, V>, at: At) {
-    let Ended { joined, seats } = flights.end(at);
-    if let Some(seats) = seats {
-        seats.publish(Err(Aborted::Cancelled), joined);
+    let ended = flights.end(at);
+    if let Some(seats) = &ended.seats {
+        seats.publish(Err(Aborted::Cancelled), ended.joined);
     }
 }
 

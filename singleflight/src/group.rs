@@ -354,11 +354,10 @@ impl<K, V> Task<K, V> {
     }
 
     fn end(&self, result: Result<V, Aborted>) {
-        let joined = match self.inner.upgrade() {
-            Some(inner) => inner.flights.end(self.at).joined,
-            // Nobody is left to tell.
-            None => false,
-        };
+        // Both are dropped after the others have been told: keys are, which may panic.
+        let inner = self.inner.upgrade();
+        let ended = inner.as_ref().map(|inner| inner.flights.end(self.at));
+        let joined = ended.as_ref().is_some_and(|ended| ended.joined);
         self.seats.publish(result, joined);
     }
 }

@@ -1,9 +1,12 @@
 //! What callers can rely on.
 
 use std::future::{Future, pending};
-use std::sync::Arc;
+use std::hash::{Hash, Hasher};
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Waker};
+use std::thread;
 use std::time::Duration;
 
 use buildfarm_singleflight::{Aborted, Group, Options, TryError};
@@ -603,5 +606,69 @@ async fn a_value_that_cannot_be_copied_once() {
         failed += usize::from(call.await.is_err());
     }
     assert_eq!(failed, 1);
+    assert_eq!(group.in_flight(), 0);
+}
+
+/// One key, of which one copy panics in its destructor.
+struct Thorny(bool);
+
+impl PartialEq for Thorny {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+impl Eq for Thorny {}
+impl Hash for Thorny {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+impl Drop for Thorny {
+    fn drop(&mut self) {
+        assert!(!self.0, "thorny");
+    }
+}
+
+/// The leader's key panics after work that ended on the spot: the leader's caller knows, the others have the value.
+#[test]
+fn a_key_that_panics_harms_no_follower() {
+    let group = Group::new();
+    let (started, start) = mpsc::channel();
+    let (go, gate) = mpsc::channel::<()>();
+    let mut cx = Context::from_waker(Waker::noop());
+    thread::scope(|scope| {
+        let leader = scope.spawn(|| {
+            let work = || async move {
+                started.send(()).unwrap();
+                gate.recv().unwrap();
+                5
+            };
+            let mut call = pin!(group.run(Thorny(true), work));
+            call.as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()))
+                .is_ready()
+        });
+        start.recv().unwrap();
+        let mut follower = pin!(group.run(Thorny(false), || async { 6 }));
+        assert!(follower.as_mut().poll(&mut cx).is_pending());
+        go.send(()).unwrap();
+        assert!(leader.join().is_err());
+        let Poll::Ready(Ok(got)) = follower.as_mut().poll(&mut cx) else {
+            panic!("nobody told the follower");
+        };
+        assert_eq!((got.value, got.leader), (5, false));
+    });
+    assert_eq!(group.in_flight(), 0);
+}
+
+/// The same where the work is a task: that has the key, and no caller is harmed.
+#[tokio::test]
+async fn a_key_that_panics_in_a_task_harms_nobody() {
+    let group = Group::new();
+    let (go, gate) = oneshot::channel();
+    let (leader, follower, ()) = tokio::join!(
+        group.run(Thorny(true), || async { gate.await.unwrap() }),
+        group.run(Thorny(false), || async { 6 }),
+        async { go.send(5).unwrap() },
+    );
+    assert_eq!((leader.unwrap().value, follower.unwrap().value), (5, 5));
     assert_eq!(group.in_flight(), 0);
 }
