@@ -249,7 +249,8 @@ async fn others_have_their_turn_while_a_log_of_small_segments_is_read() {
     };
     let (seen, read) = tokio::join!(progress, follower.catch_up());
     read.unwrap();
-    assert!(seen > 10, "{seen}");
+    // How often depends on the other threads; without a turn, it would be once.
+    assert!(seen > 2, "{seen}");
 }
 
 #[tokio::test]
