@@ -62,7 +62,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "URL", env = "MAINTNERD_LOG_URL")]
     pub(crate) log: Option<String>,
     /// Where anybody may fetch sealed segments: the public address of the bucket, or of a copy of the folder. Followers are
-    /// sent there; those of the Go program want https://storage.googleapis.com/BUCKET
+    /// sent there; those of the Go program want BUCKET at storage.googleapis.com, by https
     #[arg(long, value_name = "URL", env = "MAINTNERD_SEGMENTS_URL", value_parser = http_url)]
     pub(crate) segments_url: Option<String>,
     /// Address for browsers and followers; port 0 takes a free one

@@ -24,8 +24,8 @@
 //!
 //! let mutation = view::Mutation::decode(&bytes)?;
 //! let issue = mutation.github_issue.unwrap_or_default();
-//! assert_eq!((issue.owner, issue.number), ("golang", 3));
 //! assert_eq!((issue.owner.as_str(), issue.number), ("golang", 3));
+//! assert!(issue.remove_label.eq([1, 300]));
 //! # Ok::<(), maintner::proto::wire::DecodeError>(())
 //! ```
 
